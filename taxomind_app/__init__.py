@@ -1,0 +1,1 @@
+"""Floor 4: the definitions that Dagster loads, and the command line."""

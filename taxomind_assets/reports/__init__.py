@@ -1,0 +1,1 @@
+"""Stage 7: what the answers are worth, measured against known codes."""

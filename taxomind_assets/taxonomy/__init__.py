@@ -1,0 +1,1 @@
+"""Stage 1: reading, checking and storing the tree."""

@@ -1,0 +1,106 @@
+"""Coded errors: one exception, one table of codes.
+
+The same object feeds the command line (`Fault.render`) and HTTP (`Fault.problem`, RFC 9457). A code is stable: it is
+never renamed and never reused. Each says what was wrong, the offending value, what is allowed and the next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """What all faults of one code share. `exit_code`: 1 = the work failed, 2 = wrong use (as in POSIX shells)."""
+
+    title: str
+    http_status: int
+    exit_code: int
+    next_step: str
+
+
+FAULTS: Final[Mapping[str, FaultKind]] = {
+    "invalid_key": FaultKind("The taxonomy key is not usable", 422, 2, "Choose another key."),
+    "invalid_setting": FaultKind("A setting is not usable", 422, 2, "Correct the setting; `taxomind doctor` shows all."),
+    "unknown_setting": FaultKind("There is no such setting", 422, 2, "Use the name that the message proposes."),
+    "unknown_taxonomy": FaultKind("There is no such taxonomy", 404, 2, "`taxomind taxonomy list` shows the known keys."),
+    "invalid_taxonomy": FaultKind(
+        "The taxonomy is not a valid tree", 422, 1, "Correct the rows named and add the file again; the last good version stays."
+    ),
+    "unreadable_file": FaultKind("The file cannot be read", 422, 1, "Check the path, the encoding (UTF-8) and the format."),
+    "unsupported_format": FaultKind("The file format is not supported", 415, 2, "Convert the file to a supported format."),
+    "missing_column": FaultKind("A required column is missing", 422, 1, "Add the column or rename the one that holds it."),
+    "too_large": FaultKind("An input is over its limit", 413, 1, "Split the input or raise the limit in the settings."),
+    "bad_row": FaultKind("A row of an input was refused", 422, 1, "Correct the row and hand in the file again."),
+    "invalid_input": FaultKind("The input is not usable", 422, 2, "See what is allowed."),
+    "index_missing": FaultKind("The taxonomy has no index yet", 409, 1, "Build it: `taxomind taxonomy add` or materialise node_index."),
+    "index_stale": FaultKind("The index does not fit the taxonomy or the model", 409, 1, "Rebuild: materialise the asset group `views`."),
+    "model_unavailable": FaultKind("The embedding model cannot be loaded", 503, 1, "`taxomind doctor` says what is missing."),
+    "model_untrusted": FaultKind("The model's weights are not the expected ones", 503, 1, "Reinstall the model package."),
+    "provider_failed": FaultKind("The embedding service failed", 502, 1, "Try again later, or check its address and key."),
+    "missing_extra": FaultKind("An optional part is not installed", 501, 1, "Install the extra that the message names."),
+    "storage_failed": FaultKind("Stored data cannot be read or written", 500, 1, "`taxomind doctor` checks the storage."),
+}
+
+
+class Fault(Exception):
+    """An error that a person can act on.
+
+    Args:
+        code: a key of `FAULTS`.
+        what: what was wrong, in one sentence.
+        value: the offending value (shown as `repr`, cut to 200 characters).
+        allowed: what would have been right.
+        next_step: overrides the next step of the code.
+        details: further problems, one mapping each (for example all problems of a refused taxonomy).
+
+    Raises:
+        KeyError: `code` is not in `FAULTS`.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        what: str,
+        *,
+        value: object = None,
+        allowed: str | None = None,
+        next_step: str | None = None,
+        details: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        kind = FAULTS[code]
+        self.code = code
+        self.kind = kind
+        self.what = what
+        self.value = None if value is None else repr(value)[:200]
+        self.allowed = allowed
+        self.next_step = next_step or kind.next_step
+        self.details = [dict(detail) for detail in details]
+        super().__init__(self.render())
+
+    def render(self) -> str:
+        """The fault as lines of text for a terminal or a log."""
+        lines = [f"{self.kind.title} [{self.code}]: {self.what}"]
+        if self.value is not None:
+            lines.append(f"  value:   {self.value}")
+        if self.allowed:
+            lines.append(f"  allowed: {self.allowed}")
+        lines += [f"  - {detail.get('what', detail)}" for detail in self.details]
+        lines.append(f"  next:    {self.next_step}")
+        return "\n".join(lines)
+
+    def problem(self) -> dict[str, Any]:
+        """The fault as an RFC 9457 problem document (plus `code`, `value`, `allowed`, `next_step`, `details`)."""
+        return {
+            "type": f"urn:taxomind:fault:{self.code}",
+            "title": self.kind.title,
+            "status": self.kind.http_status,
+            "detail": self.what,
+            "code": self.code,
+            "value": self.value,
+            "allowed": self.allowed,
+            "next_step": self.next_step,
+            "details": self.details,
+        }

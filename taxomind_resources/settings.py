@@ -1,0 +1,214 @@
+"""Every setting, typed, in one place. No default is written twice.
+
+Sources, the later wins: the defaults below; `<data root>/settings.toml`; environment variables `TAXOMIND_<GROUP>__<NAME>`;
+`[taxonomy.<key>]` in the same file for one taxonomy. An unknown name is an error that proposes the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from taxomind_resources.faults import Fault
+
+ENV_PREFIX = "TAXOMIND_"
+DATA_VARIABLE = "TAXOMIND_DATA"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class EmbeddingSettings(_Group):
+    """Which model turns texts into vectors, and how."""
+
+    provider: Literal["local", "sentence-transformers", "openai"] = Field("local", description="who runs the model")
+    model: str = Field("all-MiniLM-L6-v2", description="preset name, hub name, folder, or the endpoint's model name")
+    revision: str | None = Field(None, description="pinned revision of a hub model")
+    runtime: Literal["auto", "openvino", "onnxruntime"] = Field("auto", description="who executes the local model")
+    number_format: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        "auto", description="arithmetic; int8 is static INT8 and has its own vectors"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="device of the sentence-transformers provider")
+    query_prompt: str | None = Field(None, description="text before queries; null = the model's own")
+    document_prompt: str | None = Field(None, description="text before node texts; null = the model's own")
+    dimensions: int | None = Field(None, ge=8, description="cut vectors to this length (Matryoshka models)")
+    max_tokens: int | None = Field(None, ge=8, description="token limit of one chunk; null = the model's own")
+    max_chars: int | None = Field(None, ge=1, description="cut texts to this many characters; null = no cut")
+    batch_tokens: int = Field(1024, ge=64, description="padded tokens in one batch")
+    cache: bool = Field(True, description="keep vectors on disk")
+    local_files_only: bool = Field(False, description="never ask a model hub")
+    trust_remote_code: bool = Field(False, description="run code from a model repository; needs a pinned revision")
+    base_url: str | None = Field(None, description="address of an OpenAI-compatible endpoint")
+    api_key: str | None = Field(None, description="its key; OPENAI_API_KEY when null", repr=False)
+    request_texts: int = Field(128, ge=1, le=2048, description="texts in one request to an endpoint")
+    requests_per_minute: int = Field(600, ge=1, description="rate limit towards an endpoint")
+    timeout_s: float = Field(60.0, gt=0, description="seconds to wait for one request")
+    max_retries: int = Field(5, ge=0, description="tries after a failed request")
+
+
+class TextSettings(_Group):
+    """How fields become one text."""
+
+    field_order: tuple[str, ...] = Field((), description="name patterns, first match wins, the rest by name")
+    include_field_names: bool = Field(False, description="write 'name: value' instead of the value alone")
+
+
+class RetrievalSettings(_Group):
+    """Which nodes are looked at."""
+
+    mode: Literal["hybrid", "label"] = Field("hybrid", description="hybrid: all views and words; label: label vectors only")
+    retrieval_k: int = Field(20, ge=1, description="nodes retrieved per text and source")
+    beam_count: int = Field(3, ge=1, description="top nodes that routing follows (stop rule `rules`)")
+    enable_beam_selection: bool = Field(True, description="false: follow every top node")
+    beam_rank: Literal["top3", "mean", "sum", "max"] = Field("top3", description="how top nodes are ranked")
+    expand_neighbours: int = Field(0, ge=0, description="nearest label neighbours added for each retrieved node")
+    exhaustive_nodes: int = Field(50_000, ge=0, description="score every node up to this many; above, only the candidates")
+
+
+class RoutingSettings(_Group):
+    """How far down an answer goes."""
+
+    stop_rule: Literal["mass", "rules", "never"] = Field(
+        "mass", description="mass: deepest node whose probability reaches the threshold; rules: the older gap tests; never: a leaf"
+    )
+    accuracy_target: float = Field(0.80, gt=0, lt=1, description="probability that a returned node must reach")
+    abstain: bool = Field(True, description="give no answer to texts that belong nowhere")
+    min_descent_gap: float = Field(0.05, ge=0, description="rules: least lead of the best child")
+    enable_parent_veto: bool = Field(False, description="rules: stop when the parent is as good as its best child")
+    parent_veto_margin: float = Field(0.03, ge=0, description="rules: margin of the veto")
+    only_child_margin: float = Field(0.02, ge=0, description="rules: an only child may score this much less than its parent")
+    stop_on_low_spread: float | None = Field(None, ge=0, description="rules: stop when children differ by less")
+    stop_on_decrease: bool = Field(False, description="rules: stop when the child scores less than its parent")
+    max_depth: int | None = Field(None, ge=1, description="deepest level of an answer")
+    validation_threshold: float = Field(0.05, ge=0, description="rules: lead that lets a leaf elsewhere override")
+    validation_stability_margin: float | None = Field(None, ge=0, description="rules: lead that the overriding leaf needs over the next")
+    validation_deepen: bool = Field(False, description="rules: go on to the best leaf below when it scores clearly better")
+    alternatives: int = Field(3, ge=0, le=50, description="alternatives kept per answer")
+    top_codes: int = Field(20, ge=1, le=1000, description="ranked leaves kept per answer")
+
+
+class ScoringSettings(_Group):
+    """How views become one score."""
+
+    view_pooling: Literal["fusion", "max", "top2_mean"] = Field("fusion", description="fusion: weighted sum; max, top2_mean: older ways")
+    short_query_tokens: int = Field(2, ge=0, description="max pooling: texts up to this many words use the label only")
+    negative_weight: float = Field(0.5, ge=0, description="penalty for being nearer to a negative example")
+
+
+class LimitSettings(_Group):
+    """What an input may be at most."""
+
+    max_nodes: int = Field(100_000, ge=1, description="nodes of a taxonomy")
+    max_cell_characters: int = Field(20_000, ge=1, description="characters of one text cell")
+    max_code_characters: int = Field(256, ge=1, description="characters of a code")
+    max_file_bytes: int = Field(4 * 1024**3, ge=1, description="bytes of an input file")
+    shard_rows: int = Field(50_000, ge=1, description="texts written to one result file")
+    settle_s: float = Field(2.0, ge=0, description="seconds that a file in the inbox must have rested")
+
+
+class Settings(_Group):
+    """All settings. `data` is the root below which everything is written."""
+
+    data: Path = Field(Path("data"), description="root of everything that is read from the inbox and written")
+    embedding: EmbeddingSettings = EmbeddingSettings()  # type: ignore[call-arg]
+    text: TextSettings = TextSettings()  # type: ignore[call-arg]
+    retrieval: RetrievalSettings = RetrievalSettings()  # type: ignore[call-arg]
+    scoring: ScoringSettings = ScoringSettings()  # type: ignore[call-arg]
+    routing: RoutingSettings = RoutingSettings()  # type: ignore[call-arg]
+    limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
+    taxonomy: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict, description="groups that differ for one taxonomy")
+
+    def for_taxonomy(self, key: str) -> Settings:
+        """The settings of one taxonomy: the shared ones with its own groups laid over them.
+
+        Raises:
+            Fault: `unknown_setting` or `invalid_setting`.
+        """
+        own = self.taxonomy.get(key)
+        if not own:
+            return self
+        merged = self.model_dump()
+        for group, values in own.items():
+            merged[group] = {**merged.get(group, {}), **values} if isinstance(merged.get(group, {}), dict) else values
+        return _checked(merged)
+
+    def deciding_version(self) -> str:
+        """12 hex digits over the settings that change an answer."""
+        groups = {"text", "retrieval", "scoring", "routing"}
+        text = json.dumps(self.model_dump(mode="json", include=groups), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def load_settings(data: Path | str | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from file and environment.
+
+    Args:
+        data: data root; else `TAXOMIND_DATA`, else `data` in the working directory. Made absolute.
+        environment: variables to read (default: the process environment).
+
+    Raises:
+        Fault: `unknown_setting`, `invalid_setting` or `unreadable_file`.
+    """
+    variables = os.environ if environment is None else environment
+    root = Path(data or variables.get(DATA_VARIABLE) or "data").expanduser().absolute()
+    values = _read_file(root / "settings.toml")
+    for name, value in variables.items():
+        if name.startswith(ENV_PREFIX) and "__" in name:
+            group, _, field = name.removeprefix(ENV_PREFIX).lower().partition("__")
+            values.setdefault(group, {})[field] = _from_text(value)
+    return _checked({**values, "data": root})
+
+
+@lru_cache(maxsize=8)
+def cached_settings(data: Path | str | None = None) -> Settings:
+    """`load_settings`, read once per process and root."""
+    return load_settings(data)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Fault("unreadable_file", f"settings.toml: {error}", value=str(path), allowed="TOML 1.0 in UTF-8") from error
+
+
+def _from_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
+
+
+def _checked(values: Mapping[str, Any]) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = known_settings()
+            near = difflib.get_close_matches(where, known, 1, 0.0)
+            raise Fault("unknown_setting", f"There is no setting {where!r}.", value=where, allowed=f"did you mean {near[0]!r}?") from error
+        raise Fault("invalid_setting", f"{where}: {first['msg']}.", value=first.get("input")) from error
+
+
+def known_settings() -> list[str]:
+    """Dotted names of all settings."""
+    names = ["data"]
+    for group, field in Settings.model_fields.items():
+        model = field.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            names += [f"{group}.{name}" for name in model.model_fields]
+    return names

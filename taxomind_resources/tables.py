@@ -1,0 +1,270 @@
+"""The tables people query: their names, columns and meaning. Every output is written with one of these schemas.
+
+The docs, the DuckDB views, the zero-row files and the Dagster column metadata are all made from this one module.
+Each table is partitioned by `taxonomy_key`, which is the name of a folder and therefore no column of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+_TIME = pa.timestamp("us", tz="UTC")
+_TEXTS = pa.list_(pa.string())
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: `meaning` states what it holds, with units."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    nullable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table `schema.name`; `row` says what one row is."""
+
+    schema: str
+    name: str
+    row: str
+    columns: tuple[Column, ...]
+
+    @property
+    def full_name(self) -> str:
+        """Name in SQL, for example `taxonomy.nodes`."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """The schema of its parquet files (without `taxonomy_key`)."""
+        return pa.schema([pa.field(c.name, c.type, c.nullable) for c in self.columns])
+
+
+def _column(name: str, type_: pa.DataType, meaning: str, *, null: bool = False) -> Column:
+    return Column(name, type_, meaning, null)
+
+
+_text, _int, _float, _bool = pa.string(), pa.int32(), pa.float32(), pa.bool_()
+
+_NODE_COLUMNS = (
+    _column("code", _text, "identity of the node inside its taxonomy"),
+    _column("parent_code", _text, "code of the parent; null for a top node", null=True),
+    _column("level", _int, "the level given for the node (1 = top); levels may be skipped"),
+    _column("path", _TEXTS, "codes from the top node to the node itself"),
+    _column("is_leaf", _bool, "true when the node has no children"),
+    _column("label", _text, "label in the primary language"),
+    _column("definition", _text, "definition in the primary language, '' when there is none"),
+    _column("examples", _TEXTS, "example texts in the primary language"),
+    _column("aliases", _TEXTS, "other names in the primary language"),
+    _column("negative_examples", _TEXTS, "texts that look right and belong elsewhere"),
+    _column("language", _text, "primary language (BCP 47), '' when not stated"),
+    _column(
+        "translations",
+        pa.list_(
+            pa.struct(
+                [
+                    ("language", _text),
+                    ("label", _text),
+                    ("definition", _text),
+                    ("examples", _TEXTS),
+                    ("aliases", _TEXTS),
+                    ("negative_examples", _TEXTS),
+                ]
+            )
+        ),
+        "texts in further languages",
+    ),
+    _column("node_id", _text, "16 hex digits: hash of (taxonomy key, code); a rebuild does not change it"),
+    _column("version", _text, "taxonomy version: hash of the content"),
+)
+
+_REJECTED = (
+    _column("source_file", _text, "name of the input file"),
+    _column("line", pa.int64(), "line of the file (CSV, JSONL), else the number of the row, from 1"),
+    _column("reason_code", _text, "stable code of the reason"),
+    _column("reason", _text, "what was wrong and what is allowed"),
+    _column("raw", _text, "the row as it was read, as JSON, cut to 2,000 characters"),
+)
+
+_ALTERNATIVES = pa.list_(pa.struct([("code", _text), ("label", _text), ("confidence", _float)]))
+
+TABLES: Final[tuple[Table, ...]] = (
+    Table("taxonomy", "nodes", "a node of the current version", _NODE_COLUMNS),
+    Table("taxonomy", "node_history", "a node of any version that was ever current", _NODE_COLUMNS),
+    Table(
+        "taxonomy",
+        "versions",
+        "a version of a taxonomy",
+        (
+            _column("version", _text, "hash of the content"),
+            _column("created_at", _TIME, "when this version was first read"),
+            _column("source_file", _text, "file it was read from"),
+            _column("display_name", _text, "name for people"),
+            _column("nodes", _int, "number of nodes"),
+            _column("leaves", _int, "number of leaves"),
+            _column("depth", _int, "longest path in nodes"),
+            _column("languages", _TEXTS, "languages of the texts, primary first"),
+            _column("warnings", _TEXTS, "what was accepted with a remark"),
+        ),
+    ),
+    Table("taxonomy", "rejected_rows", "a taxonomy row, or a whole file, that was refused", _REJECTED),
+    Table(
+        "views",
+        "node_vectors",
+        "an embedded text of a node (the vectors themselves are in LanceDB)",
+        (
+            _column("code", _text, "node"),
+            _column("view", _text, "label, definition or example"),
+            _column("language", _text, "language of the text, '' when not stated"),
+            _column("text", _text, "the text that was embedded"),
+            _column("text_hash", _text, "16 hex digits of the text's SHA-256"),
+            _column("lance_version", pa.int64(), "version of the LanceDB table that holds the vector"),
+        ),
+    ),
+    Table(
+        "views",
+        "index_versions",
+        "a built node index",
+        (
+            _column("index_version", _text, "hash of everything that the index depends on"),
+            _column("taxonomy_version", _text, "taxonomy version it was built from"),
+            _column("model", _text, "embedding model and revision"),
+            _column("vector_class", _text, "hash of everything that changes a vector"),
+            _column("dimensions", _int, "length of a vector"),
+            _column("vectors", _int, "number of vectors"),
+            _column("built_at", _TIME, "when it was built"),
+            _column("settings", _text, "settings that shaped it, as JSON"),
+            _column("libraries", _text, "library versions, as JSON"),
+        ),
+    ),
+    Table(
+        "classification",
+        "results",
+        "a text's answer",
+        (
+            _column("batch_id", _text, "16 hex digits: hash of the content of the input file"),
+            _column("source_file", _text, "name of the input file"),
+            _column("row", pa.int64(), "number of the text in its file, from 1"),
+            _column("text_id", _text, "id of the text as given, or its row number"),
+            _column("text", _text, "the text that was classified"),
+            _column("language", _text, "language as given, '' when not stated"),
+            _column("code", _text, "answer; null = abstained", null=True),
+            _column("label", _text, "label of the answer", null=True),
+            _column("level", _int, "the answer's own level; 0 = abstained"),
+            _column("path", _TEXTS, "codes from the top node to the answer"),
+            _column("confidence", _float, "probability that the answer is the right node or above it (0..1)"),
+            _column("level_confidences", pa.list_(_float), "the same for each node of the path; never rising with depth"),
+            _column("stop_reason", _text, "why the path ends where it ends"),
+            _column("ambiguous", _bool, "true when a person should look"),
+            _column("alternatives", _ALTERNATIVES, "the next best nodes at the stop"),
+            _column("top_codes", _TEXTS, "ranked leaf candidates, best first"),
+            _column("leaf_confidence", _float, "probability of the best leaf (0..1)"),
+            _column("error_code", _text, "code of a fault that concerns this text alone", null=True),
+            _column("error", _text, "the fault in words", null=True),
+            _column("taxonomy_version", _text, "taxonomy version"),
+            _column("index_version", _text, "node index version"),
+            _column("evidence_version", _text, "version of the learned evidence, '' = none"),
+            _column("calibration_version", _text, "version of the calibration"),
+            _column("settings_version", _text, "hash of the settings that decide"),
+            _column("classified_at", _TIME, "when"),
+        ),
+    ),
+    Table(
+        "classification",
+        "batches",
+        "an input file that was classified",
+        (
+            _column("batch_id", _text, "16 hex digits: hash of the content of the input file"),
+            _column("source_file", _text, "name of the input file when it was first seen"),
+            _column("rows", pa.int64(), "texts answered"),
+            _column("rejected", pa.int64(), "rows refused"),
+            _column("abstained", pa.int64(), "texts without an answer"),
+            _column("index_version", _text, "node index version"),
+            _column("seconds", pa.float64(), "wall time in seconds"),
+            _column("finished_at", _TIME, "when"),
+        ),
+    ),
+    Table("classification", "rejected_rows", "a text row that was refused", _REJECTED),
+    Table(
+        "reports",
+        "errors",
+        "a text with a known code, judged",
+        (
+            _column("dataset", _text, "file that held the text and its code"),
+            _column("text_id", _text, "id of the text"),
+            _column("text", _text, "the text"),
+            _column("language", _text, "language as given"),
+            _column("target_code", _text, "the known code that the answer is judged against"),
+            _column("target_path", _TEXTS, "its path"),
+            _column("code", _text, "answer; null = abstained", null=True),
+            _column("path", _TEXTS, "path of the answer"),
+            _column("outcome", _text, "right, under, over, wrong_branch or abstained"),
+            _column("confidence", _float, "confidence of the answer (0..1)"),
+            _column("leaf_code", _text, "best leaf", null=True),
+            _column("leaf_confidence", _float, "probability of the best leaf (0..1)"),
+            _column("leaf_right", _bool, "the best leaf is the target"),
+            _column("rank", _int, "place of the target among the ranked leaves, from 1; null = not among them", null=True),
+            _column("shared_depth", _int, "leading path nodes in common"),
+            _column("divergence_level", _int, "first level where the paths part; null = none", null=True),
+            _column("divergence_parent", _text, "last common node; null = root or none", null=True),
+            _column("chosen_child", _text, "node taken there", null=True),
+            _column("correct_child", _text, "node that was right there", null=True),
+            _column("siblings", _ALTERNATIVES, "best nodes at the divergence"),
+            _column("stop_reason", _text, "why the answer's path ends where it ends"),
+            _column("ambiguous", _bool, "flag of the answer"),
+            _column("verbatim", _bool, "the text stands word for word in the taxonomy"),
+            _column("index_version", _text, "node index version"),
+        ),
+    ),
+    Table(
+        "reports",
+        "metrics",
+        "a measure",
+        (
+            _column("report_id", _text, "hash of what was measured: texts, index and settings"),
+            _column("slice", _text, "all, or for example language=fr, level=4, dataset=name, verbatim=false"),
+            _column("strategy", _text, "the strategy measured (served = the one in use)"),
+            _column("metric", _text, "name of the measure"),
+            _column("level", _int, "level of the taxonomy it concerns; null = none", null=True),
+            _column("value", pa.float64(), "value; null = undefined", null=True),
+            _column("n", pa.int64(), "texts it was measured on"),
+            _column("interval_low", pa.float64(), "lower end of the 95 % interval", null=True),
+            _column("interval_high", pa.float64(), "upper end of the 95 % interval", null=True),
+            _column("measured_at", _TIME, "when"),
+        ),
+    ),
+    Table(
+        "reports",
+        "calibration",
+        "a bin of confidences",
+        (
+            _column("report_id", _text, "as in reports.metrics"),
+            _column("kind", _text, "leaf or answer"),
+            _column("bin", _int, "number of the bin, from 0"),
+            _column("low", pa.float64(), "lower edge of the bin"),
+            _column("high", pa.float64(), "upper edge of the bin"),
+            _column("n", pa.int64(), "texts in the bin"),
+            _column("confidence", pa.float64(), "mean confidence in the bin", null=True),
+            _column("accuracy", pa.float64(), "share right in the bin", null=True),
+        ),
+    ),
+    Table(
+        "reports",
+        "coverage",
+        "a point of the coverage-accuracy curve",
+        (
+            _column("report_id", _text, "as in reports.metrics"),
+            _column("threshold", pa.float64(), "confidence from which texts are answered"),
+            _column("coverage", pa.float64(), "share of texts answered"),
+            _column("accuracy", pa.float64(), "share right among them"),
+        ),
+    ),
+)
+
+BY_NAME: Final[Mapping[str, Table]] = {table.full_name: table for table in TABLES}
