@@ -93,6 +93,7 @@ class RoutingSettings(_Group):
     validation_threshold: float = Field(0.05, ge=0, description="rules: lead that lets a leaf elsewhere override")
     validation_stability_margin: float | None = Field(None, ge=0, description="rules: lead that the overriding leaf needs over the next")
     validation_deepen: bool = Field(False, description="rules: go on to the best leaf below when it scores clearly better")
+    validation_deepen_margin: float = Field(0.08, ge=0, description="rules: how much better that leaf must score")
     alternatives: int = Field(3, ge=0, le=50, description="alternatives kept per answer")
     top_codes: int = Field(20, ge=1, le=1000, description="ranked leaves kept per answer")
 
