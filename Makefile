@@ -1,0 +1,46 @@
+# Two commands are enough: `make demo` and `make test`. Each makes what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test ui lint format types benchmark clean
+
+help:
+	@echo "make demo       install, code job titles to ISCO-08, show answers and report"
+	@echo "make test       install, run the whole test suite"
+	@echo "make ui         Dagster UI, daemon and sensors on http://127.0.0.1:3000"
+	@echo "make lint       formatting, lint and types"
+	@echo "make benchmark  speed and memory, as published in the README"
+	@echo "make clean      remove the virtual environment and caches (data stays)"
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	@$(BIN)/taxomind demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+ui: $(STAMP)
+	@$(BIN)/taxomind ui
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+benchmark: $(STAMP)
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

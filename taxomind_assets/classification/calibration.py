@@ -1,0 +1,132 @@
+"""From logits to probabilities: of each leaf and internal node, of each subtree, and of belonging nowhere.
+
+Softmax over the leaves, and over internal nodes at a penalty, divided by a temperature (Guo et al., 2017, "On calibration of
+modern neural networks"). The probability of a node is the sum over its subtree, so confidences never rise with depth.
+
+Texts that belong nowhere are told by their energy, the log of the summed exponentials (Liu et al., 2020, "Energy-based
+out-of-distribution detection"): softmax alone hides how well the best node fits at all. The energies of a fixed list of
+noise texts, measured when the index is built, say what "nowhere" looks like for this taxonomy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Share of the noise texts that must get no answer.
+NOISE_SHARE: Final = 0.95
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Numbers that turn logits into probabilities.
+
+    Attributes:
+        temperature: divides the logits.
+        internal_penalty: subtracted from the logits of internal nodes, which are rarely the whole truth.
+        noise_energy: energy at which a text belongs here or nowhere with equal probability; -inf = no test.
+        noise_width: energy over which that probability changes by a factor e in its odds.
+        threshold: probability that a node must reach to be returned, per accuracy target, when labels have shown it.
+        proven: True when the numbers were fitted on labels of this taxonomy, False for the shipped ones.
+    """
+
+    temperature: float = 1.0
+    internal_penalty: float = 1.0
+    noise_energy: float = -np.inf
+    noise_width: float = 0.5
+    threshold: float | None = None
+    proven: bool = False
+
+    @property
+    def version(self) -> str:
+        """12 hex digits over the numbers."""
+        text = json.dumps({name: repr(value) for name, value in asdict(self).items()}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @classmethod
+    def default(cls, noise_energies: NDArray[np.float64]) -> Calibration:
+        """The shipped calibration, with the noise test fitted to an index's noise energies."""
+        if not noise_energies.size:
+            return cls()
+        return cls(noise_energy=float(np.quantile(noise_energies, NOISE_SHARE)))
+
+    def threshold_for(self, accuracy_target: float) -> float:
+        """Probability a node must reach: fitted where labels allow, else the target itself (unproven)."""
+        return accuracy_target if self.threshold is None else self.threshold
+
+
+@dataclass(frozen=True)
+class Masses:
+    """Probabilities of n nodes for b texts, kept as running sums over the preorder.
+
+    Attributes:
+        running: float64[n + 1, b], sum of the nodes' own probabilities before each position.
+        belongs: float32[b], probability that the text belongs in this taxonomy at all.
+        energy: float32[b].
+        logits: float32[n, b], tempered; internal nodes already penalised.
+    """
+
+    tree: Taxonomy
+    running: NDArray[np.float64]
+    belongs: NDArray[np.float32]
+    energy: NDArray[np.float32]
+    logits: NDArray[np.float32]
+
+    def of(self, nodes: NDArray[np.int32], columns: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Subtree probability of `nodes` [b, ...] (row i belongs to text i, or to text `columns[i]`); 0 for `ROOT` padding."""
+        texts = np.arange(nodes.shape[0]) if columns is None else columns
+        shaped = texts.reshape((-1,) + (1,) * (nodes.ndim - 1))
+        safe = np.maximum(nodes, 0)
+        mass = self.running[self.tree.ends[safe], shaped] - self.running[safe, shaped]
+        mass *= self.belongs[shaped]
+        return np.where(nodes == ROOT, 0.0, np.clip(mass, 0.0, 1.0)).astype(np.float32)
+
+    def matrix(self) -> NDArray[np.float32]:
+        """Subtree probabilities of all nodes, float32[b, n]."""
+        mass = self.running[self.tree.ends] - self.running[:-1]
+        return np.ascontiguousarray((mass * self.belongs).T, np.float32)
+
+
+def energies(tree: Taxonomy, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log of the summed exponentials over leaves, float32[b]."""
+    leaves = logits[tree.is_leaf]
+    top = leaves.max(axis=0)
+    result: NDArray[np.float32] = top + np.log(np.exp(leaves - top).sum(axis=0))
+    return result
+
+
+def masses(tree: Taxonomy, logits: NDArray[np.float32], calibration: Calibration, *, abstain: bool = True) -> Masses:
+    """Probabilities of nodes from `logits` float32[n, b], which are overwritten."""
+    belongs = np.ones(logits.shape[1], np.float32)
+    inner = ~tree.is_leaf
+    logits *= np.float32(1 / calibration.temperature)
+    logits[inner] -= np.float32(calibration.internal_penalty)
+    top = logits.max(axis=0)
+    own = np.exp(logits - top)
+    total = own.sum(axis=0)
+    energy = top + np.log(total)
+    if abstain and np.isfinite(calibration.noise_energy):
+        odds = (energy - calibration.noise_energy) / calibration.noise_width
+        belongs = (1 / (1 + np.exp(-odds))).astype(np.float32)
+    own /= total
+    running = np.zeros((own.shape[0] + 1, own.shape[1]), np.float64)
+    np.cumsum(own, axis=0, dtype=np.float64, out=running[1:])
+    return Masses(tree, running, belongs, energy, logits)
+
+
+@lru_cache(maxsize=1)
+def noise_texts() -> tuple[str, ...]:
+    """The fixed list of texts that belong in no taxonomy."""
+    text = files("taxomind_assets.classification").joinpath("noise.txt").read_text(encoding="utf-8")
+    return tuple(line for line in text.splitlines() if line.strip())

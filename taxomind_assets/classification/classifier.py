@@ -1,0 +1,195 @@
+"""The one object that classifies: the asset, the command line, a service and the benchmarks all call it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from taxomind_assets.classification.answers import Answers, answers_table
+from taxomind_assets.classification.calibration import Calibration, Masses, masses
+from taxomind_assets.classification.decisions import Decisions
+from taxomind_assets.classification.routing import Route, route
+from taxomind_assets.classification.scoring import Scorer
+from taxomind_assets.classification.stopping import force_leaf, stop_by_mass
+from taxomind_assets.views.index import NodeIndex
+from taxomind_assets.views.texts import clean
+from taxomind_resources.faults import Fault
+from taxomind_resources.index_store import IndexStore
+from taxomind_resources.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from taxomind_resources.embedding import Embedder
+
+#: Floats that one block of scores may hold; a block then stays in the processor's cache and memory stays flat.
+_BLOCK_FLOATS: Final = 1 << 21
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 32, 512
+
+
+class Classifier:
+    """Classifies texts against one node index. Immutable; safe to share between threads.
+
+    Args:
+        index: the node index.
+        embedder: the model that the index was made with.
+        settings: settings of this taxonomy.
+        calibration: numbers that make probabilities; the shipped ones when None.
+    """
+
+    def __init__(
+        self, index: NodeIndex, embedder: Embedder, settings: Settings, calibration: Calibration | None = None
+    ) -> None:
+        self.index = index
+        self.embedder = embedder
+        self.settings = settings
+        self.calibration = calibration or Calibration.default(index.noise_energies)
+        self.scorer = Scorer(index)
+
+    @classmethod
+    def load(
+        cls, key: str, settings: Settings | None = None, *, data: Path | None = None, version: str | None = None
+    ) -> Classifier:
+        """The classifier of a taxonomy's current index, or of an older `version` that still exists.
+
+        Raises:
+            Fault: `index_missing`, `index_stale`, `model_unavailable`, `invalid_key`.
+        """
+        from taxomind_resources.embedding import EmbeddingSpec, load_embedder
+
+        shared = settings or load_settings(data)
+        own = shared.for_taxonomy(key)
+        index = NodeIndex.load(IndexStore(shared.data).folder(key, version))
+        embedder = load_embedder(own.embedding, shared.data, recorded=EmbeddingSpec.from_json(json.dumps(index.spec)))
+        return cls(index, embedder, own)
+
+    @property
+    def tree(self):  # type: ignore[no-untyped-def]
+        """The taxonomy."""
+        return self.index.tree
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """What an answer depends on, as written beside each result."""
+        return {
+            "taxonomy_version": self.index.tree.version,
+            "index_version": self.index.version,
+            "evidence_version": "",
+            "calibration_version": self.calibration.version,
+            "settings_version": self.settings.deciding_version(),
+        }
+
+    def classify(self, texts: Sequence[str], *, vectors: NDArray[np.float32] | None = None) -> pa.Table:
+        """Answers for b texts, in their order; identical texts are scored once.
+
+        Args:
+            texts: b texts; an empty one gets no answer and an error of its own.
+            vectors: float32[b, d] unit rows, when they are known already.
+
+        Returns:
+            A table with the columns of `classification.results` from `text` to `error`, and the versions.
+
+        Raises:
+            Fault: `invalid_input` when `texts` is not a sequence of strings.
+        """
+        cleaned = _checked(texts)
+        answers = self.answers(cleaned, vectors)
+        table = answers_table(self.index.tree, cleaned, answers)
+        for name, value in self.versions.items():
+            table = table.append_column(name, [_repeat(value, table.num_rows)])
+        return table
+
+    def answers(self, texts: Sequence[str], vectors: NDArray[np.float32] | None = None) -> Answers:
+        """Like `classify`, as arrays. `texts` are clean (`views.texts.clean`)."""
+        first: dict[str, int] = {}
+        place = np.fromiter((first.setdefault(text, len(first)) for text in texts), np.int64, len(texts))
+        unique = list(first)
+        if vectors is None:
+            known = self.embedder.embed(unique, "query")
+        else:
+            known = np.empty((len(unique), vectors.shape[1]), np.float32)
+            known[place] = vectors
+        answers = self._answer_unique(unique, known)
+        return answers.without(np.fromiter((not text for text in unique), np.bool_, len(unique))).take(place)
+
+    def _answer_unique(self, texts: list[str], vectors: NDArray[np.float32]) -> Answers:
+        size = self.block_size
+        starts = range(0, len(texts), size)
+        if len(texts) <= size:
+            return self._answer_block(texts, vectors)
+        with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as threads:
+            parts = threads.map(lambda i: self._answer_block(texts[i : i + size], vectors[i : i + size]), starts)
+            return Answers.concatenate(list(parts))
+
+    @property
+    def block_size(self) -> int:
+        """Texts scored together."""
+        widest = max(self.index.vectors.shape[0], 2 * len(self.index.tree), 1)
+        return int(np.clip(_BLOCK_FLOATS // widest, _SMALLEST_BLOCK, _LARGEST_BLOCK))
+
+    def _answer_block(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> Answers:
+        routing = self.settings.routing
+        logits = self.scorer.logits(vectors, texts)
+        mass = masses(self.index.tree, logits, self.calibration, abstain=routing.abstain and routing.stop_rule != "never")
+        found = route(self.index.tree, mass, routing.top_codes)
+        decisions = self._decide(texts, vectors, mass, found)
+        path, confidences = self._answer_path(decisions, mass, found)
+        return Answers(
+            decisions.nodes,
+            decisions.reasons,
+            decisions.ambiguous,
+            path,
+            confidences,
+            decisions.alternatives,
+            mass.of(decisions.alternatives),
+            found.leaves,
+            found.leaf_probabilities[:, 0],
+            np.array(decisions.details or [None] * len(texts), object),
+        )
+
+    def _decide(self, texts: Sequence[str], vectors: NDArray[np.float32], mass: Masses, found: Route) -> Decisions:
+        routing, tree = self.settings.routing, self.index.tree
+        threshold = self.calibration.threshold_for(routing.accuracy_target)
+        if routing.stop_rule == "never":
+            return force_leaf(tree, mass, found, threshold, alternatives=routing.alternatives)
+        if routing.stop_rule == "rules":
+            from taxomind_assets.classification.retrieval import decide_by_rules
+
+            return decide_by_rules(self.scorer, texts, vectors, mass, self.settings)
+        return stop_by_mass(tree, mass, found, threshold, max_depth=routing.max_depth, alternatives=routing.alternatives)
+
+    def _answer_path(self, decisions: Decisions, mass: Masses, found: Route) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The path that the answer lies on: that of the best leaf, unless the older rules went elsewhere."""
+        if self.settings.routing.stop_rule != "rules":
+            return found.path, found.confidences
+        path = self.index.tree.paths[np.maximum(decisions.nodes, 0)]
+        return path, np.minimum.accumulate(mass.of(path), axis=1)
+
+    def explain(self, text: str) -> dict[str, Any]:
+        """Why a text gets its answer: see `explain.explain`."""
+        from taxomind_assets.classification.explain import explain
+
+        return explain(self, text)
+
+
+def _checked(texts: Sequence[str]) -> list[str]:
+    if isinstance(texts, str) or not isinstance(texts, Sequence):
+        raise Fault("invalid_input", "Texts come as a list.", value=type(texts).__name__, allowed="a list of strings")
+    for text in texts:
+        if not isinstance(text, str):
+            raise Fault("invalid_input", "A text is not a string.", value=text, allowed="a list of strings")
+    return [clean(text) for text in texts]
+
+
+def _repeat(value: str, times: int) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.repeat(pa.scalar(value, pa.string()), times)

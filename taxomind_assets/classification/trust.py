@@ -1,0 +1,67 @@
+"""Which texts the encoder can be trusted with.
+
+An encoder cuts words of a language that it has not learned into many pieces. `word pieces per word` of a taxonomy's labels
+(fertility; Rust et al., 2021, "How good is your tokenizer?") is at most 1.33 for English and at least 1.82 for nine other
+languages with the default model, so the node index marks each language as trusted or not without any language detection.
+
+A taxonomy with labels in both kinds of languages needs the decision per text. A naive Bayes over the character n-grams of
+its own node texts makes it (Cavnar and Trenkle, 1994, use the same features).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from taxomind_assets.views.lexical import character_counts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from taxomind_assets.views.index import NodeIndex
+
+#: Mean log odds of an n-gram at which a text counts as half trusted, and how fast that changes.
+_STEEPNESS: Final = 8.0
+
+
+@dataclass(frozen=True)
+class LanguageTrust:
+    """`of(texts)` is 1 for texts in trusted languages, 0 for others, between where it cannot be told.
+
+    Attributes:
+        constant: the answer for every text when all languages are of one kind.
+        log_odds: float32[buckets], evidence of each n-gram for the trusted languages.
+    """
+
+    constant: float | None
+    log_odds: NDArray[np.float32] | None = None
+
+    @classmethod
+    def fit(cls, index: NodeIndex) -> LanguageTrust:
+        """Fit on the texts of an index."""
+        groups: dict[bool, list[str]] = {True: [], False: []}
+        for language, text in index.language_texts:
+            groups[language in index.trusted_languages].append(text)
+        if not groups[True] or not groups[False]:
+            return cls(1.0 if groups[True] else 0.0)
+        known, other = (np.log(_shares(groups[kind])) for kind in (True, False))
+        return cls(None, (known - other).astype(np.float32))
+
+    def of(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32[b] in 0..1."""
+        if self.log_odds is None:
+            return np.full(len(texts), self.constant, np.float32)
+        counts = character_counts(texts)
+        evidence = np.asarray(counts @ self.log_odds) / np.maximum(np.asarray(counts.sum(axis=1)), 1.0)
+        return (1 / (1 + np.exp(-_STEEPNESS * evidence))).astype(np.float32)
+
+
+def _shares(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Smoothed share of each n-gram, float64[buckets]."""
+    counts = np.asarray(character_counts(texts).sum(axis=0), np.float64)
+    smoothed = counts + 0.05
+    shares: NDArray[np.float64] = smoothed / smoothed.sum()
+    return shares

@@ -1,0 +1,72 @@
+"""Making a node index from node texts and their vectors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from taxomind_assets.classification.calibration import energies, noise_texts
+from taxomind_assets.classification.scoring import Scorer
+from taxomind_assets.views.index import NodeIndex, index_version, indexed_texts, trusted_languages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from taxomind_assets.taxonomy.tree import Taxonomy
+    from taxomind_assets.views.texts import NodeViewText
+    from taxomind_resources.embedding import Embedder
+
+#: Labels looked at per language to find its fertility.
+_FERTILITY_SAMPLE: Final = 2_000
+_NOISE_BLOCK: Final = 64
+
+
+def language_fertility(tree: Taxonomy, embedder: Embedder) -> dict[str, float]:
+    """Word pieces per word of the labels in each language of the taxonomy."""
+    labels: dict[str, list[str]] = {}
+    for node in tree.nodes:
+        for text in node.texts:
+            known = labels.setdefault(text.language, [])
+            if len(known) < _FERTILITY_SAMPLE:
+                known.append(text.label)
+    return {language: _fertility(texts, embedder) for language, texts in labels.items()}
+
+
+def _fertility(texts: Sequence[str], embedder: Embedder) -> float:
+    words = sum(len(text.split()) for text in texts)
+    return float(embedder.word_pieces(texts).sum()) / max(words, 1)
+
+
+def build_index(tree: Taxonomy, texts: Sequence[NodeViewText], vectors: NDArray[np.float32], embedder: Embedder) -> NodeIndex:
+    """Build an index.
+
+    Args:
+        tree: the taxonomy.
+        texts: all node texts of the views label, definition and example.
+        vectors: float32[len(texts), d], their vectors.
+        embedder: the model that made them.
+    """
+    fertility = language_fertility(tree, embedder)
+    spec: Mapping[str, Any] = json.loads(embedder.spec.to_json())
+    trusted = trusted_languages(fertility, embedder.spec.multilingual)
+    row = {(t.code, t.view, t.language, t.text_hash): i for i, t in enumerate(texts)}
+    kept = indexed_texts(tree, texts, trusted)
+    rows = np.array([row[t.code, t.view, t.language, t.text_hash] for t in kept])
+    index = NodeIndex(tree, index_version(tree, spec, kept), spec, tuple(kept), vectors[rows], fertility, trusted)
+    return replace(index, noise_energies=noise_energies(index, embedder))
+
+
+def noise_energies(index: NodeIndex, embedder: Embedder) -> NDArray[np.float64]:
+    """Sorted energies of the fixed noise texts, float64[k]: what a text that belongs nowhere looks like here."""
+    texts = list(noise_texts())
+    vectors = embedder.embed(texts, "query")
+    scorer = Scorer(index)
+    blocks = range(0, len(texts), _NOISE_BLOCK)
+    found = [energies(index.tree, scorer.logits(vectors[i : i + _NOISE_BLOCK], texts[i : i + _NOISE_BLOCK])) for i in blocks]
+    return np.sort(np.concatenate(found).astype(np.float64))

@@ -1,0 +1,203 @@
+"""The node index: everything that classification needs of one taxonomy version, in memory and on disk.
+
+An index is immutable. On disk it is a folder with a manifest, the nodes and the texts as parquet and the vectors as one
+float16 matrix; a classifier starts from it without the vector store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from taxomind_assets.taxonomy.records import taxonomy_from_table, taxonomy_to_table
+from taxomind_assets.taxonomy.tree import Taxonomy
+from taxomind_assets.views.texts import TEXT_POLICY_VERSION, NodeViewText, path_text, whole_text
+from taxomind_resources.faults import Fault
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FORMAT_VERSION: Final = 1
+#: Word pieces per word of the labels up to which an encoder's language is trusted.
+TRUSTED_FERTILITY: Final = 1.6
+_NAMING: Final = ("label", "definition")
+
+
+@dataclass(frozen=True)
+class NodeIndex:
+    """Searchable form of one taxonomy version. Make it with `build_index` or `NodeIndex.load`.
+
+    Attributes:
+        tree: n nodes in preorder.
+        version: 12 hex digits over everything the index depends on.
+        spec: the embedding model and how it was used, as JSON types.
+        texts: m embedded texts, sorted by node; all of `label`, `definition`, `example`.
+        vectors: float32[m, d], unit rows.
+        languages: fertility (word pieces per word of the labels) of each language of the taxonomy.
+        trusted_languages: languages in which vectors lead.
+        noise_energies: float64[k], sorted energies of the fixed noise texts (see `calibration.py`); empty until measured.
+    """
+
+    tree: Taxonomy
+    version: str
+    spec: Mapping[str, Any]
+    texts: tuple[NodeViewText, ...]
+    vectors: NDArray[np.float32]
+    languages: Mapping[str, float]
+    trusted_languages: frozenset[str]
+    noise_energies: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    @cached_property
+    def owners(self) -> NDArray[np.int32]:
+        """int32[m]: position of the node that each text belongs to, ascending."""
+        position = self.tree.position
+        return np.array([position[text.code] for text in self.texts], np.int32)
+
+    @cached_property
+    def naming_rows(self) -> NDArray[np.int64]:
+        """Rows of the texts that name a node (labels and definitions)."""
+        return np.flatnonzero(np.array([text.view in _NAMING for text in self.texts], np.bool_))
+
+    @cached_property
+    def naming_starts(self) -> NDArray[np.int64]:
+        """First naming row of each node; every node has a label."""
+        return np.flatnonzero(np.diff(self.owners[self.naming_rows], prepend=-1))
+
+    @cached_property
+    def whole_vectors(self) -> NDArray[np.float32]:
+        """float32[n, d]: label mean + definition mean + example mean, unit rows.
+
+        As good as embedding the concatenated text (measured), and a changed definition embeds one text, not two.
+        """
+        total = np.zeros((len(self.tree), self.vectors.shape[1]), np.float32)
+        for view in ("label", "definition", "example"):
+            rows = np.flatnonzero(np.array([text.view == view for text in self.texts], np.bool_))
+            part = np.zeros_like(total)
+            np.add.at(part, self.owners[rows], self.vectors[rows])
+            total += unit_rows(part)
+        return unit_rows(total)
+
+    @cached_property
+    def path_vectors(self) -> NDArray[np.float32]:
+        """float32[n, d]: sum of the label vectors from the top node to the node, unit rows."""
+        labels = np.zeros((len(self.tree), self.vectors.shape[1]), np.float32)
+        rows = np.flatnonzero(np.array([text.view == "label" for text in self.texts], np.bool_))
+        np.add.at(labels, self.owners[rows], self.vectors[rows])
+        sums = unit_rows(labels)
+        for depth in range(2, self.tree.depth + 1):
+            nodes = np.flatnonzero(self.tree.depths == depth)
+            sums[nodes] += sums[self.tree.parents[nodes]]
+        return unit_rows(sums)
+
+    @cached_property
+    def documents(self) -> dict[str, list[tuple[int, str]]]:
+        """(node, text) per kind, sorted by node: `text` each label and example, `whole` and `path` per language."""
+        kinds: dict[str, list[tuple[int, str]]] = {"text": [], "whole": [], "path": []}
+        for i, node in enumerate(self.tree.nodes):
+            for text in node.texts:
+                kinds["text"] += [(i, part) for part in (text.label, *text.aliases, *text.examples) if part]
+                kinds["whole"].append((i, whole_text(self.tree, i, text.language)))
+                kinds["path"].append((i, path_text(self.tree, i, text.language)))
+        return kinds
+
+    @cached_property
+    def language_texts(self) -> list[tuple[str, str]]:
+        """(language, text) of all labels and examples."""
+        return [
+            (t.language, part) for node in self.tree.nodes for t in node.texts for part in (t.label, *t.aliases, *t.examples)
+        ]
+
+    def save(self, folder: Path) -> None:
+        """Write the index into an existing empty folder."""
+        import pyarrow.parquet as pq
+
+        pq.write_table(taxonomy_to_table(self.tree), folder / "nodes.parquet")
+        pq.write_table(_texts_table(self.texts), folder / "texts.parquet")
+        np.save(folder / "vectors.npy", self.vectors.astype(np.float16))
+        manifest = {
+            "format": FORMAT_VERSION,
+            "key": self.tree.key,
+            "version": self.version,
+            "spec": dict(self.spec),
+            "languages": dict(self.languages),
+            "trusted_languages": sorted(self.trusted_languages),
+            "noise_energies": [round(float(e), 4) for e in self.noise_energies],
+        }
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> NodeIndex:
+        """Read an index.
+
+        Raises:
+            Fault: `index_stale` (another format) or `storage_failed` (damaged).
+        """
+        import pyarrow.parquet as pq
+
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            if manifest["format"] != FORMAT_VERSION:
+                raise Fault(
+                    "index_stale", "The index has another format.", value=manifest["format"], allowed=str(FORMAT_VERSION)
+                )
+            tree = taxonomy_from_table(pq.read_table(folder / "nodes.parquet"), manifest["key"])
+            texts = tuple(NodeViewText(**row) for row in pq.read_table(folder / "texts.parquet").to_pylist())
+            vectors = unit_rows(np.load(folder / "vectors.npy").astype(np.float32))
+        except (OSError, KeyError, ValueError) as error:
+            raise Fault("storage_failed", f"The node index is damaged: {error}", value=folder.name) from error
+        return cls(
+            tree,
+            manifest["version"],
+            manifest["spec"],
+            texts,
+            vectors,
+            manifest["languages"],
+            frozenset(manifest["trusted_languages"]),
+            np.array(manifest["noise_energies"], np.float64),
+        )
+
+
+def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of length one; zero rows stay zero."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+
+
+def _texts_table(texts: Sequence[NodeViewText]) -> Any:
+    import pyarrow as pa
+
+    names = ("code", "view", "language", "text", "text_hash")
+    return pa.table({name: pa.array([getattr(text, name) for text in texts], pa.string()) for name in names})
+
+
+def trusted_languages(fertility: Mapping[str, float], multilingual: bool) -> frozenset[str]:
+    """Languages in which vectors lead: all for a multilingual encoder, else those with few word pieces per word."""
+    return frozenset(lang for lang, pieces in fertility.items() if multilingual or pieces < TRUSTED_FERTILITY)
+
+
+def indexed_texts(tree: Taxonomy, texts: Sequence[NodeViewText], trusted: frozenset[str]) -> list[NodeViewText]:
+    """The texts whose vectors take part, sorted by node.
+
+    When some language is trusted, only its texts do; a node without any text in a trusted language keeps all of its own.
+    """
+    named = {text.code for text in texts if text.language in trusted and text.view == "label"}
+    position = tree.position
+    kept = [t for t in texts if not trusted or t.language in trusted or t.code not in named]
+    return sorted(kept, key=lambda text: position[text.code])
+
+
+def index_version(tree: Taxonomy, spec: Mapping[str, Any], texts: Sequence[NodeViewText]) -> str:
+    """12 hex digits over the taxonomy version, the model, the text policy and the texts."""
+    digest = hashlib.sha256()
+    head = [FORMAT_VERSION, TEXT_POLICY_VERSION, tree.version, dict(spec)]
+    digest.update(json.dumps(head, sort_keys=True, ensure_ascii=False).encode())
+    for text in texts:
+        digest.update(f"{text.code}\x1f{text.view}\x1f{text.language}\x1f{text.text_hash}\x1e".encode())
+    return digest.hexdigest()[:12]
