@@ -1,0 +1,153 @@
+"""The one place that makes text: for building an index, for queries and for learning. Equal texts get equal vectors.
+
+Nothing is cut here. What is longer than the model's token limit is embedded in chunks whose vectors are averaged, so no
+field of a text is ever lost; `TEXT_POLICY_VERSION` is part of every index and changes with any rule below.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final, Literal
+
+from taxomind_assets.taxonomy.tree import NodeText, Taxonomy
+from taxomind_resources.settings import TextSettings
+
+TEXT_POLICY_VERSION: Final = "1"
+View = Literal["label", "definition", "example"]
+VIEWS: Final[tuple[View, ...]] = ("label", "definition", "example")
+
+# Control characters that are no white space, halves of pairs, and signs without width or meaning (soft hyphen, zero-width
+# space, byte order mark, direction marks). Zero-width joiners stay: several scripts need them.
+_DROPPED = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeViewText:
+    """One text of a node that gets a vector. `text_hash`: 16 hex digits of the SHA-256 of `text`."""
+
+    code: str
+    view: View
+    language: str
+    text: str
+    text_hash: str
+
+
+def clean(text: str) -> str:
+    """What is embedded: NFC (Unicode UAX #15), trimmed, white space runs to one space, control characters dropped."""
+    if not text.isascii():
+        return " ".join(unicodedata.normalize("NFC", _DROPPED.sub("", text)).split())
+    return " ".join((text if text.isprintable() else _DROPPED.sub("", text)).split())
+
+
+def normalise(text: str) -> str:
+    """The identity of a text: two texts that differ only in case, width, composition or white space are the same.
+
+    NFKC and full case folding (Unicode 3.13, definition D146), then single spaces.
+    """
+    if text.isascii():
+        return clean(text).lower()
+    text = unicodedata.normalize("NFD", _DROPPED.sub("", text)).casefold()
+    text = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", text).split())
+
+
+def text_hash(text: str) -> str:
+    """16 hex digits: SHA-256 of the text as embedded."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def canonical_text(fields: Mapping[str, object], settings: TextSettings) -> str:
+    """One text from named fields: values in order, one per line, empty ones left out; '' when nothing is left.
+
+    Order: the first pattern of `text.field_order` that a name matches (`*` and `?`, without case), the rest by name.
+    Numbers and truth values become text, null is dropped, lists are joined with ", ", objects become compact JSON.
+
+    Args:
+        fields: name -> any JSON value.
+        settings: `field_order` and `include_field_names`.
+    """
+    patterns = [pattern.casefold() for pattern in settings.field_order]
+
+    def place(name: str) -> tuple[int, str, str]:
+        folded = name.casefold()
+        rank = next((i for i, pattern in enumerate(patterns) if fnmatchcase(folded, pattern)), len(patterns))
+        return rank, folded, name
+
+    parts = ((name, value_text(fields[name])) for name in sorted(fields, key=place))
+    named = settings.include_field_names
+    return "\n".join(f"{name.strip()}: {text}" if named else text for name, text in parts if text)
+
+
+def value_text(value: object) -> str:
+    """A JSON value as text: '' for null and for numbers that are none, no '.0' on whole numbers."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return "" if math.isnan(value) else str(int(value)) if value.is_integer() and abs(value) < 1e16 else repr(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(text for text in map(value_text, value) if text)
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str) if value else ""
+    return str(value).strip()
+
+
+def node_texts(taxonomy: Taxonomy) -> dict[View, list[NodeViewText]]:
+    """Every text of every node, by view, nodes in preorder.
+
+    The label view holds labels and aliases, the definition view definitions, the example view one row per example; each in
+    every language, the primary one first. What repeats inside a node and view (see `normalise`) is dropped.
+    """
+    views: dict[View, list[NodeViewText]] = {view: [] for view in VIEWS}
+    for node in taxonomy.nodes:
+        for view in VIEWS:
+            seen: set[str] = set()
+            for language, raw in _view_texts(node.texts, view):
+                text = clean(raw)
+                identity = normalise(text)
+                if identity and identity not in seen:
+                    seen.add(identity)
+                    views[view].append(NodeViewText(node.code, view, language, text, text_hash(text)))
+    return views
+
+
+def _view_texts(texts: Iterable[NodeText], view: View) -> Iterable[tuple[str, str]]:
+    for text in texts:
+        if view == "label":
+            yield text.language, text.label
+            for alias in text.aliases:
+                yield text.language, alias
+        elif view == "definition":
+            yield text.language, text.definition
+        else:
+            for example in text.examples:
+                yield text.language, example
+
+
+def path_text(taxonomy: Taxonomy, node: int, language: str) -> str:
+    """Labels from the top node to `node` (a position), joined by " > ", in `language` where a node has it."""
+    places = [i for i in taxonomy.paths[node].tolist() if i >= 0]
+    return " > ".join(clean(_in_language(taxonomy.nodes[i].texts, language).label) for i in places)
+
+
+def whole_text(taxonomy: Taxonomy, node: int, language: str) -> str:
+    """Label, definition and examples of `node` (a position) as one text of sentences, in `language` where it has it."""
+    text = _in_language(taxonomy.nodes[node].texts, language)
+    parts = map(clean, (text.label, text.definition, *text.examples))
+    return " ".join(part if part[-1] in ".!?。" else f"{part}." for part in parts if part)
+
+
+def _in_language(texts: tuple[NodeText, ...], language: str) -> NodeText:
+    return next((text for text in texts if text.language == language), texts[0])
