@@ -1,0 +1,463 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taxomind_assets.classification.consensus import ConsensusOptions
+from taxomind_assets.classification.decisions import Decisions
+from taxomind_assets.classification.rules import beam, candidate_subgraph, route_by_rules
+from taxomind_assets.classification.strategies import (
+    STRATEGIES,
+    BottomupOptions,
+    FlatOptions,
+    HybridOptions,
+    TopdownOptions,
+    VetoOptions,
+    passed_up,
+    run_strategy,
+)
+from taxomind_assets.taxonomy.tree import ROOT, Node, NodeText, Taxonomy, nearest_common
+from taxomind_resources.faults import Fault
+from taxomind_resources.settings import RetrievalSettings, RoutingSettings
+
+Hits = tuple[np.ndarray, np.ndarray]
+FAMILY = {
+    "A": None, "B": None, "A1": "A", "A2": "A", "A11": "A1", "A12": "A1", "A111": "A11", "A112": "A11", "B1": "B", "B2": "B",
+}  # fmt: skip
+
+
+def make_tree(parents: dict[str, str | None]) -> Taxonomy:
+    depth: dict[str | None, int] = {None: 0}
+    nodes = []
+    for code, parent in parents.items():
+        depth[code] = depth[parent] + 1
+        nodes.append(Node(code, parent, depth[code], (NodeText("en", code),)))
+    return Taxonomy.build("T", nodes)
+
+
+def row(tree: Taxonomy, **scores: float) -> np.ndarray:
+    values = np.zeros((1, len(tree)), np.float32)
+    for code, score in scores.items():
+        values[0, tree.position[code]] = score
+    return values
+
+
+def hits_of(tree: Taxonomy, **scores: float) -> Hits:
+    nodes = np.array([[tree.position[code] for code in scores]], np.int32).reshape(1, len(scores))
+    return nodes, np.array([list(scores.values())], np.float32).reshape(1, len(scores))
+
+
+def rules(**values: Any) -> RoutingSettings:
+    return RoutingSettings.model_validate(values)
+
+
+def ran(name: str, tree: Taxonomy, scores: np.ndarray, options: object = None, hits: Hits | None = None) -> tuple:
+    """(code, reason, ambiguous, alternatives) of one text, all nodes candidates."""
+    found = hits or (np.full((1, 1), ROOT, np.int32), np.full((1, 1), -np.inf, np.float32))
+    decisions = run_strategy(name, tree, scores, np.ones(scores.shape, np.bool_), found, options=options)
+    return told(tree, decisions, 0)
+
+
+def told(tree: Taxonomy, decisions: Decisions, text: int) -> tuple:
+    node = int(decisions.nodes[text])
+    alternatives = [tree.codes[i] for i in decisions.alternatives[text].tolist() if i != ROOT]
+    return None if node == ROOT else tree.codes[node], decisions.reasons[text], bool(decisions.ambiguous[text]), alternatives
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Taxonomy, np.ndarray, np.ndarray, Hits]:
+    """A random tree with scores, candidates and hits of some texts; scores have many ties."""
+    size, texts, width = draw(st.integers(1, 14)), draw(st.integers(1, 3)), draw(st.integers(0, 4))
+    parents: dict[str, str | None] = {}
+    for i in range(size):
+        parent = draw(st.integers(-1, i - 1))
+        parents[f"n{i}"] = None if parent < 0 else f"n{parent}"
+    tree = make_tree(parents)
+    numbers = draw(st.lists(st.integers(-4, 32), min_size=size * texts, max_size=size * texts))
+    scores = (np.array(numbers, np.float32) / np.float32(32)).reshape(texts, size)
+    nodes = np.full((texts, width), ROOT, np.int32)
+    for text in range(texts):
+        found = draw(st.lists(st.integers(0, size - 1), max_size=width, unique=True))
+        nodes[text, : len(found)] = found
+    weights = draw(st.lists(st.integers(0, 8), min_size=texts * width, max_size=texts * width))
+    near = np.where(nodes == ROOT, -np.inf, np.array(weights, np.float32).reshape(texts, width) / 8).astype(np.float32)
+    hits = nodes, near
+    every = draw(st.booleans())
+    return tree, scores, np.ones(scores.shape, np.bool_) if every else candidate_subgraph(tree, hits), hits
+
+
+# ---------------------------------------------------------------------------------------------- vetoes
+
+
+def test_each_veto_stops_where_its_definition_says() -> None:
+    tree = make_tree(FAMILY)
+    # name: (scores of A, A1, A2, does the path stop at A?)
+    expected = {
+        "veto_none": [(0.6, 0.61, 0.3, False)],
+        "veto_fixed": [(0.6, 0.61, 0.3, True), (0.6, 0.64, 0.3, False)],
+        "veto_with_ambiguity": [(0.6, 0.61, 0.3, False), (0.6, 0.61, 0.6, True), (0.6, 0.65, 0.64, False)],
+        "veto_relative": [(0.6, 0.62, 0.3, True), (0.2, 0.22, 0.1, False)],
+        "veto_low_spread": [(0.6, 0.61, 0.3, False)],
+    }
+    for name, rows in expected.items():
+        for parent, best, second, stops in rows:
+            scores = row(tree, A=parent, A1=best, A2=second, A11=0.9, A111=0.99)
+            code, reason, *_ = ran(name, tree, scores)
+            assert (code, reason) == (("A", "parent_competitive") if stops else ("A111", "leaf_node_reached")), (name, parent)
+
+
+def test_the_low_spread_veto_stops_among_similar_children_only() -> None:
+    tree = make_tree(FAMILY)
+    options = VetoOptions(routing=rules(min_descent_gap=0.01))
+    assert ran("veto_low_spread", tree, row(tree, A=0.6, A1=0.61, A2=0.58, A11=0.9), options)[:2] == ("A", "parent_competitive")
+    assert ran("veto_low_spread", tree, row(tree, A=0.6, A1=0.61, A2=0.5, A11=0.9, A111=0.99), options)[0] == "A111"
+
+
+def test_the_margin_of_the_decaying_veto_shrinks_with_depth() -> None:
+    tree = make_tree(FAMILY)
+    # Each best child leads its parent by 0.02: less than 0.03 (level 1) and 0.021 (level 2), more than 0.0147 (level 3).
+    level1 = row(tree, A=0.6, A1=0.62, A11=0.9, A111=0.99)
+    level2 = row(tree, A=0.5, A1=0.6, A11=0.62, A111=0.99)
+    level3 = row(tree, A=0.4, A1=0.5, A11=0.6, A111=0.62)
+    assert [ran("veto_decaying", tree, scores)[0] for scores in (level1, level2, level3)] == ["A", "A1", "A111"]
+    assert ran("veto_fixed", tree, level3)[0] == "A11"
+
+
+def test_close_top_nodes_stop_every_veto_variant_at_the_root() -> None:
+    tree = make_tree(FAMILY)
+    for name in STRATEGIES:
+        if name.startswith("veto"):
+            assert ran(name, tree, row(tree, A=0.6, B=0.59))[:2] == (None, "sibling_ambiguity")
+
+
+@given(cases(), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_veto_none_and_fixed_are_the_rules_of_the_settings(case: tuple, enabled: bool) -> None:
+    tree, scores, candidates, hits = case
+    options = rules(enable_parent_veto=enabled)
+    beams = beam(tree, hits, RetrievalSettings.model_validate({}))
+    by_rules = route_by_rules(tree, scores, candidates, beams, options)
+    by_name = run_strategy("veto_fixed" if enabled else "veto_none", tree, scores, candidates, hits)
+    assert [told(tree, by_name, i) for i in range(len(scores))] == [told(tree, by_rules, i) for i in range(len(scores))]
+
+
+def test_variants_can_be_validated() -> None:
+    tree = make_tree(FAMILY)
+    scores = row(tree, A=0.6, A1=0.59, A11=0.58, A12=0.3, A111=0.57, A112=0.3, B1=0.9)
+    assert ran("veto_none", tree, scores)[0] == "A111"
+    code, reason, *_ = ran("veto_none", tree, scores, VetoOptions(validated=True))
+    assert (code, reason) == ("B1", "leaf_node_reached|validation_override")
+
+
+# ---------------------------------------------------------------------------------------------- other ways
+
+
+def test_flat_takes_the_best_node_of_any_depth() -> None:
+    tree = make_tree(FAMILY)
+    scores = row(tree, A=0.6, A1=0.9, A11=0.7)
+    assert ran("flat", tree, scores) == ("A1", "flat_best", False, [])
+    assert ran("flat", tree, scores, FlatOptions(flat_k=3)) == ("A1", "flat_best", False, ["A11", "A"])
+
+
+def test_flat_without_candidates_has_no_answer() -> None:
+    tree = make_tree(FAMILY)
+    nobody = np.zeros((1, len(tree)), np.bool_)
+    hits = np.full((1, 0), ROOT, np.int32), np.zeros((1, 0), np.float32)
+    for name in ("flat", "bottomup", "topdown", "hybrid", "consensus", "veto_fixed"):
+        decisions = run_strategy(name, tree, row(tree, A=0.9), nobody, hits)
+        assert told(tree, decisions, 0) == (None, "no_candidate_children", True, []), name
+
+
+def naive_topdown(tree: Taxonomy, scores: list[float], candidates: set[int], options: TopdownOptions) -> list[int]:
+    """End nodes, best first."""
+
+    def ranked(parent: int) -> list[int]:
+        return sorted((i for i in tree.children_of(parent).tolist() if i in candidates), key=lambda i: (-scores[i], i))
+
+    ends = []
+    for start in [i for i in ranked(ROOT)[: options.topdown_k] if scores[i] >= options.min_confidence_level1]:
+        node = start
+        while ranked(node):
+            best = ranked(node)[0]
+            if scores[best] < options.min_confidence or (options.stop_on_decrease and scores[best] < scores[node]):
+                break
+            node = best
+        ends.append(node)
+    return sorted(ends, key=lambda i: -scores[i])
+
+
+@given(
+    cases(),
+    st.builds(
+        TopdownOptions,
+        topdown_k=st.integers(1, 3),
+        min_confidence=st.sampled_from([0.0, 0.4]),
+        stop_on_decrease=st.booleans(),
+    ),
+)
+@settings(max_examples=150, deadline=None)
+def test_topdown_equals_a_descent_written_out(case: tuple, options: TopdownOptions) -> None:
+    tree, scores, candidates, hits = case
+    decisions = run_strategy("topdown", tree, scores, candidates, hits, options=options)
+    for text in range(len(scores)):
+        ends = naive_topdown(tree, scores[text].tolist(), set(np.flatnonzero(candidates[text]).tolist()), options)
+        found = [decisions.nodes[text], *decisions.alternatives[text]]
+        assert [i for i in found if i != ROOT] == ends
+
+
+def test_topdown_stops_at_low_and_at_falling_scores() -> None:
+    tree = make_tree(FAMILY)
+    assert ran("topdown", tree, row(tree, A=0.1, A1=0.3)) == ("A", "low_confidence", True, [])
+    assert ran("topdown", tree, row(tree, A=0.6, A1=0.5)) == ("A", "score_decrease", True, [])
+    assert ran("topdown", tree, row(tree, A=0.6, A1=0.5), TopdownOptions(stop_on_decrease=False))[0] == "A1"
+    assert ran("topdown", tree, row(tree, A=0.04)) == (None, "low_confidence", True, [])
+    assert ran("topdown", tree, row(tree, A=0.1, B=0.2, B2=0.5))[:3] == ("B2", "leaf_node_reached", False)
+
+
+def naive_passed_up(tree: Taxonomy, scores: list[float], candidates: set[int], node: int, options: BottomupOptions) -> float:
+    below = [
+        naive_passed_up(tree, scores, candidates, child, options)
+        for child in tree.children_of(node).tolist()
+        if child in candidates
+    ]
+    if not below:
+        return scores[node]
+    best = sorted(below, reverse=True)[
+        : {"mean_top_k": options.top_k_children, "mean": len(below), "max": 1}[options.aggregation]
+    ]
+    return options.parent_weight * scores[node] + (1 - options.parent_weight) * sum(best) / len(best)
+
+
+@given(
+    cases(),
+    st.builds(
+        BottomupOptions,
+        parent_weight=st.sampled_from([0.0, 0.3, 1.0]),
+        aggregation=st.sampled_from(["mean_top_k", "mean", "max"]),
+        top_k_children=st.integers(1, 4),
+    ),
+)
+@settings(max_examples=150, deadline=None)
+def test_bottomup_equals_a_recursion_written_out(case: tuple, options: BottomupOptions) -> None:
+    tree, scores, candidates, hits = case
+    totals = passed_up(tree, scores, candidates, options)
+    decisions = run_strategy("bottomup", tree, scores, candidates, hits, options=options)
+    for text in range(len(scores)):
+        within = set(np.flatnonzero(candidates[text]).tolist())
+        expected = [
+            naive_passed_up(tree, scores[text].tolist(), within, i, options) if i in within else -np.inf
+            for i in range(len(tree))
+        ]
+        np.testing.assert_allclose(totals[text], expected, rtol=0, atol=1e-12)
+        assert expected[decisions.nodes[text]] == pytest.approx(max(expected), abs=1e-12)
+
+
+def test_bottomup_lets_three_good_children_carry_their_parent() -> None:
+    tree = make_tree({"A": None, "B": None, **{f"A{i}": "A" for i in range(1, 5)}, "B1": "B"})
+    scores = row(tree, A=0.6, A1=0.6, A2=0.6, A3=0.6, B=0.2, B1=0.59)
+    totals = passed_up(tree, scores, np.ones(scores.shape, np.bool_), BottomupOptions())
+    assert totals[0, tree.position["A"]] == pytest.approx(0.3 * 0.6 + 0.7 * 0.6)
+    assert totals[0, tree.position["B"]] == pytest.approx(0.3 * 0.2 + 0.7 * 0.59)
+    assert ran("bottomup", tree, scores, BottomupOptions(bottomup_k=2))[3] != []
+
+
+def test_hybrid_takes_the_better_of_the_two() -> None:
+    tree = make_tree(FAMILY)
+    scores = row(tree, A=0.5, A1=0.45, B=0.4, B1=0.9)
+    assert ran("topdown", tree, scores)[0] == "A"
+    assert ran("bottomup", tree, scores)[0] == "B1"
+    assert ran("hybrid", tree, scores, HybridOptions(hybrid_k=2)) == ("B1", "bottomup_best", False, ["A"])
+    assert ran("hybrid", tree, scores)[3] == []
+
+
+def test_hybrid_answers_the_common_ancestor_when_levels_lie_far_apart() -> None:
+    tree = make_tree(FAMILY)
+    scores = row(tree, A=0.5, A1=0.45, A111=0.9)
+    assert ran("topdown", tree, scores)[0] == "A"
+    assert ran("bottomup", tree, scores)[0] == "A111"
+    assert ran("hybrid", tree, scores) == ("A", "hybrid_disagreement", True, ["A", "A111"])
+    assert ran("hybrid", tree, scores, HybridOptions(disagreement_threshold=4))[0] == "A111"
+
+
+@given(cases(), st.integers(0, 3))
+@settings(max_examples=100, deadline=None)
+def test_hybrid_equals_its_definition(case: tuple, threshold: int) -> None:
+    tree, scores, candidates, hits = case
+    options = HybridOptions(disagreement_threshold=threshold)
+    down = run_strategy("topdown", tree, scores, candidates, hits).nodes.tolist()
+    up = run_strategy("bottomup", tree, scores, candidates, hits).nodes.tolist()
+    both = run_strategy("hybrid", tree, scores, candidates, hits, options=options)
+    for text, (a, b) in enumerate(zip(down, up, strict=True)):
+        levels = [0 if i == ROOT else tree.nodes[i].level for i in (a, b)]
+        if abs(levels[0] - levels[1]) >= threshold:
+            expected = ROOT if ROOT in (a, b) else nearest_common(tree, [a, b])
+            assert both.ambiguous[text]
+        else:
+            expected = max((a, b), key=lambda i: -np.inf if i == ROOT else scores[text, i])
+        assert both.nodes[text] == expected
+
+
+# ---------------------------------------------------------------------------------------------- consensus
+
+
+Found = list[tuple[int, float]]
+
+
+def naive_mass(tree: Taxonomy, hits: Found, node: int) -> float:
+    return sum(score for hit, score in hits if node in tree.paths[hit].tolist())
+
+
+def naive_top(tree: Taxonomy, hits: Found, options: ConsensusOptions) -> int:
+    total = sum(score for _, score in hits)
+    blends = {}
+    for top in tree.children_of(ROOT).tolist():
+        below = [score for hit, score in hits if tree.paths[hit, 0] == top]
+        if below:
+            share = naive_mass(tree, hits, top) / total if total else 0.0
+            blends[top] = options.hit_weight * max(below) + (1 - options.hit_weight) * share
+    return max(sorted(blends), key=lambda top: blends[top]) if blends else ROOT
+
+
+def naive_next(
+    tree: Taxonomy, scores: list[float], candidates: set[int], hits: Found, node: int, options: ConsensusOptions
+) -> int | str:
+    """The child to enter, or why the path ends."""
+    children = [i for i in tree.children_of(node).tolist() if i in candidates]
+    if not children:
+        return "no_candidate_children" if len(tree.children_of(node)) else "leaf_node_reached"
+    masses = sorted(((naive_mass(tree, hits, i), -i) for i in children), reverse=True)
+    siblings = sum(value for value, _ in masses)
+    shares = [value / siblings if siblings else 0.0 for value, _ in masses] + [0.0]
+    if shares[0] >= options.mass_share and shares[0] - shares[1] >= options.mass_lead:
+        return -masses[0][1]
+    decayed = sorted(((scores[i] * options.decay ** (int(tree.depths[i]) - 1), -i) for i in children), reverse=True)
+    lead = decayed[0][0] - decayed[1][0] if len(decayed) > 1 else np.inf
+    return -decayed[0][1] if decayed[0][0] >= options.score and lead >= options.score_lead else "no_consensus"
+
+
+def naive_check(
+    tree: Taxonomy, scores: list[float], candidates: set[int], hits: Found, node: int, options: ConsensusOptions
+) -> tuple[int, str]:
+    """(final answer, what is added to the reason)."""
+    leaves = [
+        i
+        for i in sorted(candidates, key=lambda i: (-scores[i], i))
+        if tree.is_leaf[i] and all(sibling in candidates for sibling in tree.children_of(int(tree.parents[i])).tolist())
+    ]
+    below = [i for i in leaves if node in tree.paths[i].tolist()]
+    if not below:
+        return node, ""
+    total = sum(score for _, score in hits)
+    inside = naive_mass(tree, hits, node) / total if total else 0.0
+    best, support = leaves[0], below[0]
+    lead = scores[best] - scores[support]
+    if lead == 0:
+        deeper = options.deepen and support != node and scores[support] - scores[node] >= options.deepen_margin
+        return (support, "|consensus_deeper") if deeper else (node, "")
+    lies_elsewhere = inside < options.override_inside and 1 - inside >= options.override_ratio * inside
+    stable = scores[best] - scores[leaves[1]] >= options.override_stability
+    return (best, "|consensus_override") if lies_elsewhere and lead >= options.override_margin and stable else (node, "")
+
+
+def naive_consensus(
+    tree: Taxonomy, scores: list[float], candidates: set[int], hits: Found, options: ConsensusOptions
+) -> tuple[int, str]:
+    node = naive_top(tree, hits, options)
+    if node == ROOT:
+        return ROOT, "no_candidate_children"
+    step = naive_next(tree, scores, candidates, hits, node, options)
+    while isinstance(step, int):
+        node = step
+        step = naive_next(tree, scores, candidates, hits, node, options)
+    answer, mark = naive_check(tree, scores, candidates, hits, node, options)
+    return answer, step + mark
+
+
+@given(cases(), st.booleans(), st.sampled_from([0.0, 0.1]), st.sampled_from([0.9, 1.0]))
+@settings(max_examples=300, deadline=None)
+def test_consensus_equals_its_definition_written_out(case: tuple, deepen: bool, margin: float, decay: float) -> None:
+    tree, scores, candidates, hits = case
+    options = ConsensusOptions(deepen=deepen, override_margin=margin, override_stability=margin, decay=decay)
+    decisions = run_strategy("consensus", tree, scores, candidates, hits, options=options)
+    for text in range(len(scores)):
+        found = [(n, s) for n, s in zip(hits[0][text].tolist(), hits[1][text].tolist(), strict=True) if n != ROOT]
+        within = set(np.flatnonzero(candidates[text]).tolist())
+        expected = naive_consensus(tree, scores[text].astype(np.float64).tolist(), within, found, options)
+        assert (decisions.nodes[text], decisions.reasons[text]) == expected
+
+
+def test_consensus_follows_the_mass_where_the_scores_are_low() -> None:
+    tree = make_tree(FAMILY)
+    hits = hits_of(tree, A11=0.4, A12=0.1, B1=0.2)
+    assert ran("consensus", tree, row(tree, A11=0.3), None, hits)[:3] == ("A11", "no_consensus", True)
+    by_score = ran("consensus", tree, row(tree, A11=0.3, A111=0.9), None, hits)
+    assert by_score == ("A111", "leaf_node_reached", False, [])
+
+
+def test_consensus_is_overruled_only_where_the_mass_lies_elsewhere() -> None:
+    tree = make_tree({"A": None, "B": None, "C": None, "A1": "A", "A2": "A", "B1": "B", "B2": "B", "C1": "C", "C2": "C"})
+    scores = row(tree, A1=0.4, B1=0.8)
+    spread = hits_of(tree, A1=0.5, A2=0.05, B1=0.4, C1=0.4)
+    code, reason, *_ = ran("consensus", tree, scores, None, spread)
+    assert (code, reason) == ("B1", "leaf_node_reached|consensus_override")
+    gathered = hits_of(tree, A1=0.9, A2=0.05, B1=0.4)
+    assert ran("consensus", tree, scores, None, gathered)[:2] == ("A1", "leaf_node_reached")
+
+
+# ---------------------------------------------------------------------------------------------- registry
+
+
+def test_the_registry_names_every_strategy_of_the_comparison() -> None:
+    assert list(STRATEGIES) == [
+        "veto_none", "veto_fixed", "veto_decaying", "veto_with_ambiguity", "veto_relative", "veto_low_spread",
+        "flat", "topdown", "bottomup", "hybrid", "consensus",
+    ]  # fmt: skip
+    assert all(strategy.summary for strategy in STRATEGIES.values())
+
+
+def test_an_unknown_strategy_is_refused_with_the_nearest_name() -> None:
+    tree = make_tree(FAMILY)
+    with pytest.raises(Fault, match="did you mean 'topdown'") as caught:
+        ran("top_down", tree, row(tree))
+    assert caught.value.code == "invalid_input"
+
+
+def test_options_of_another_strategy_are_refused() -> None:
+    tree = make_tree(FAMILY)
+    with pytest.raises(Fault, match="TopdownOptions") as caught:
+        ran("topdown", tree, row(tree), FlatOptions())
+    assert caught.value.code == "invalid_input"
+
+
+def test_arrays_that_do_not_fit_the_tree_are_refused() -> None:
+    tree = make_tree(FAMILY)
+    with pytest.raises(Fault, match="do not fit together"):
+        ran("flat", tree, np.zeros((1, 3), np.float32))
+
+
+def test_options_are_values_that_cannot_change() -> None:
+    for strategy in STRATEGIES.values():
+        options = strategy.options()
+        assert replace(options) == options
+        with pytest.raises(AttributeError):
+            setattr(options, next(iter(strategy.options.__dataclass_fields__)), 0)
+
+
+@given(cases(), st.sampled_from(sorted(STRATEGIES)))
+@settings(max_examples=100, deadline=None)
+def test_every_strategy_answers_with_a_node_or_none_whatever_the_input(case: tuple, name: str) -> None:
+    tree, scores, candidates, hits = case
+    decisions = run_strategy(name, tree, scores, candidates, hits)
+    assert decisions.nodes.dtype == decisions.alternatives.dtype == np.int32
+    assert decisions.ambiguous.dtype == np.bool_
+    assert decisions.reasons.dtype == object
+    assert np.all((decisions.nodes >= ROOT) & (decisions.nodes < len(tree)))
+    assert all(isinstance(reason, str) and reason for reason in decisions.reasons)
+    for text in range(len(scores)):
+        alone = run_strategy(name, tree, scores[[text]], candidates[[text]], (hits[0][[text]], hits[1][[text]]))
+        assert told(tree, alone, 0) == told(tree, decisions, text)
