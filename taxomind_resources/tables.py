@@ -96,6 +96,7 @@ _ALTERNATIVES = pa.list_(pa.struct([("code", _text), ("label", _text), ("confide
 
 TABLES: Final[tuple[Table, ...]] = (
     Table("taxonomy", "nodes", "a node of the current version", _NODE_COLUMNS),
+    Table("taxonomy", "enriched_nodes", "a node of the current version with what enrichment added", _NODE_COLUMNS),
     Table("taxonomy", "node_history", "a node of any version that was ever current", _NODE_COLUMNS),
     Table(
         "taxonomy",
