@@ -4,8 +4,8 @@ Softmax over the leaves, and over internal nodes at a penalty, divided by a temp
 modern neural networks"). The probability of a node is the sum over its subtree, so confidences never rise with depth.
 
 Texts that belong nowhere are told by their energy, the log of the summed exponentials (Liu et al., 2020, "Energy-based
-out-of-distribution detection"): softmax alone hides how well the best node fits at all. The energies of a fixed list of
-noise texts, measured when the index is built, say what "nowhere" looks like for this taxonomy.
+out-of-distribution detection"): softmax alone hides how well the best node fits at all. The energies of fixed noise texts,
+measured when the index is built, say what "nowhere" looks like for this taxonomy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-#: Share of the noise texts that must get no answer.
-NOISE_SHARE: Final = 0.95
 
 
 @dataclass(frozen=True)
@@ -35,16 +32,17 @@ class Calibration:
     Attributes:
         temperature: divides the logits.
         internal_penalty: subtracted from the logits of internal nodes, which are rarely the whole truth.
-        noise_energy: energy at which a text belongs here or nowhere with equal probability; -inf = no test.
-        noise_width: energy over which that probability changes by a factor e in its odds.
+        nowhere_energy: energies at which a text belongs here or nowhere with equal probability, without and with the encoder
+            trusted; None = no test.
+        nowhere_width: energy over which that probability changes by a factor e in its odds.
         threshold: probability that a node must reach to be returned, per accuracy target, when labels have shown it.
         proven: True when the numbers were fitted on labels of this taxonomy, False for the shipped ones.
     """
 
     temperature: float = 1.0
-    internal_penalty: float = 1.0
-    noise_energy: float = -np.inf
-    noise_width: float = 0.5
+    internal_penalty: float = 3.0
+    nowhere_energy: tuple[float, float] | None = None
+    nowhere_width: float = 0.5
     threshold: float | None = None
     proven: bool = False
 
@@ -53,13 +51,6 @@ class Calibration:
         """12 hex digits over the numbers."""
         text = json.dumps({name: repr(value) for name, value in asdict(self).items()}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-    @classmethod
-    def default(cls, noise_energies: NDArray[np.float64]) -> Calibration:
-        """The shipped calibration, with the noise test fitted to an index's noise energies."""
-        if not noise_energies.size:
-            return cls()
-        return cls(noise_energy=float(np.quantile(noise_energies, NOISE_SHARE)))
 
     def threshold_for(self, accuracy_target: float) -> float:
         """Probability a node must reach: fitted where labels allow, else the target itself (unproven)."""
@@ -106,8 +97,21 @@ def energies(tree: Taxonomy, logits: NDArray[np.float32]) -> NDArray[np.float32]
     return result
 
 
-def masses(tree: Taxonomy, logits: NDArray[np.float32], calibration: Calibration, *, abstain: bool = True) -> Masses:
-    """Probabilities of nodes from `logits` float32[n, b], which are overwritten."""
+def masses(
+    tree: Taxonomy,
+    logits: NDArray[np.float32],
+    calibration: Calibration,
+    trusted: NDArray[np.float32],
+    *,
+    abstain: bool = True,
+) -> Masses:
+    """Probabilities of nodes.
+
+    Args:
+        logits: float32[n, b], overwritten.
+        trusted: float32[b], how far the encoder is trusted with each text.
+        abstain: False = every text belongs here.
+    """
     belongs = np.ones(logits.shape[1], np.float32)
     inner = ~tree.is_leaf
     logits *= np.float32(1 / calibration.temperature)
@@ -116,8 +120,9 @@ def masses(tree: Taxonomy, logits: NDArray[np.float32], calibration: Calibration
     own = np.exp(logits - top)
     total = own.sum(axis=0)
     energy = top + np.log(total)
-    if abstain and np.isfinite(calibration.noise_energy):
-        odds = (energy - calibration.noise_energy) / calibration.noise_width
+    if abstain and calibration.nowhere_energy is not None:
+        without, with_encoder = calibration.nowhere_energy
+        odds = (energy - (without + (with_encoder - without) * trusted)) / calibration.nowhere_width
         belongs = (1 / (1 + np.exp(-odds))).astype(np.float32)
     own /= total
     running = np.zeros((own.shape[0] + 1, own.shape[1]), np.float64)

@@ -51,7 +51,7 @@ class Classifier:
         self.index = index
         self.embedder = embedder
         self.settings = settings
-        self.calibration = calibration or Calibration.default(index.noise_energies)
+        self.calibration = calibration or Calibration(nowhere_energy=index.nowhere_energy)
         self.scorer = Scorer(index)
 
     @classmethod
@@ -137,8 +137,10 @@ class Classifier:
 
     def _answer_block(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> Answers:
         routing = self.settings.routing
-        logits = self.scorer.logits(vectors, texts)
-        mass = masses(self.index.tree, logits, self.calibration, abstain=routing.abstain and routing.stop_rule != "never")
+        trusted = self.scorer.trust.of(texts)
+        logits = self.scorer.logits(vectors, texts, trusted)
+        abstain = routing.abstain and routing.stop_rule != "never"
+        mass = masses(self.index.tree, logits, self.calibration, trusted, abstain=abstain)
         found = route(self.index.tree, mass, routing.top_codes)
         decisions = self._decide(texts, vectors, mass, found)
         path, confidences = self._answer_path(decisions, mass, found)

@@ -38,7 +38,7 @@ def explain(classifier: Classifier, text: str) -> dict[str, Any]:
     parts = classifier.scorer.contributions(vectors, [query])
     # A single small block in float32 and the sum of its parts agree to rounding.
     logits = np.sum([*parts.values()], axis=0).astype(np.float32)
-    mass = masses(tree, logits.copy(), classifier.calibration)
+    mass = masses(tree, logits.copy(), classifier.calibration, classifier.scorer.trust.of([query]))
     path = [node for node in route(tree, mass, 1).path[0].tolist() if node != ROOT]
     columns = {name: values[:, 0] for name, values in parts.items()}
     levels = [_step(classifier, mass, columns, node, vectors) for node in path]

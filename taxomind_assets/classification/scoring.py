@@ -134,9 +134,15 @@ class Scorer:
         counts = np.maximum(tree.depths - 1, 1).astype(np.float32)
         return sums / counts[:, None]
 
-    def logits(self, vectors: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
-        """Fused scores as logits, float32[n, b]; softmax over leaves gives probabilities."""
-        trusted = self.trust.of(texts)
+    def logits(
+        self, vectors: NDArray[np.float32], texts: Sequence[str], trusted: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Fused scores as logits, float32[n, b]; softmax over leaves gives probabilities.
+
+        Args:
+            trusted: float32[b], how far the encoder is trusted with each text; `trust.of(texts)` when None.
+        """
+        trusted = self.trust.of(texts) if trusted is None else trusted
         if trusted.min(initial=1.0) >= 1.0:
             return self._fuse(vectors, texts, TRUSTED)
         if trusted.max(initial=0.0) <= 0.0:

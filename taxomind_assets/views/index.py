@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -42,7 +42,7 @@ class NodeIndex:
         vectors: float32[m, d], unit rows.
         languages: fertility (word pieces per word of the labels) of each language of the taxonomy.
         trusted_languages: languages in which vectors lead.
-        noise_energies: float64[k], sorted energies of the fixed noise texts (see `calibration.py`); empty until measured.
+        nowhere_energy: energies under which a text belongs nowhere, without and with the encoder trusted (see `build.py`).
     """
 
     tree: Taxonomy
@@ -52,7 +52,7 @@ class NodeIndex:
     vectors: NDArray[np.float32]
     languages: Mapping[str, float]
     trusted_languages: frozenset[str]
-    noise_energies: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    nowhere_energy: tuple[float, float] | None = None
 
     @cached_property
     def owners(self) -> NDArray[np.int32]:
@@ -128,7 +128,7 @@ class NodeIndex:
             "spec": dict(self.spec),
             "languages": dict(self.languages),
             "trusted_languages": sorted(self.trusted_languages),
-            "noise_energies": [round(float(e), 4) for e in self.noise_energies],
+            "nowhere_energy": self.nowhere_energy,
         }
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
 
@@ -160,7 +160,7 @@ class NodeIndex:
             vectors,
             manifest["languages"],
             frozenset(manifest["trusted_languages"]),
-            np.array(manifest["noise_energies"], np.float64),
+            tuple(manifest["nowhere_energy"]) if manifest["nowhere_energy"] else None,
         )
 
 
