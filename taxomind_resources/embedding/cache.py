@@ -93,7 +93,7 @@ class VectorCache:
 
     def _write(self, connection: sqlite3.Connection, keys: Sequence[bytes], vectors: NDArray[np.float16]) -> None:
         width = 2 * self._dimensions
-        flat = memoryview(np.ascontiguousarray(vectors)).cast("B")
+        flat = memoryview(vectors.astype(np.float16, copy=False).tobytes())
         rows = ((key, flat[at : at + width]) for key, at in zip(keys, range(0, len(keys) * width, width), strict=True))
         with connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -136,7 +136,7 @@ class VectorCache:
         return self._connection
 
     def _give_up(self, error: Exception) -> None:
-        """A full disk or a read-only folder stays so: say it once and go on without the cache. A locked file may be free later."""
+        """A full disk or a read-only folder stays so: say it once, go on without the cache. A locked file may be free later."""
         if (getattr(error, "sqlite_errorcode", 0) & 0xFF) != sqlite3.SQLITE_BUSY:
             self._refused = True
             self._disconnect()

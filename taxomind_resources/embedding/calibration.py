@@ -1,4 +1,4 @@
-"""Texts that fix the number ranges of a quantised model and prove a converted one: always the same, from many fields and lengths.
+"""Texts that fix the number ranges of a quantised model and prove a converted one: always the same, of many lengths.
 
 They never come from a user's data, so that the vectors of a quantised model do not depend on who made it.
 """
@@ -10,8 +10,8 @@ from typing import Final
 
 _SEED: Final = 20_240
 _QUALITIES: Final = (
-    "senior", "junior", "assistant", "industrial", "medical", "rural", "electronic", "financial", "marine", "primary", "digital",
-    "chief", "temporary", "organic", "municipal", "certified",
+    "senior", "junior", "assistant", "industrial", "medical", "rural", "electronic", "financial", "marine", "primary",
+    "digital", "chief", "temporary", "organic", "municipal", "certified",
 )  # fmt: skip
 _FIELDS: Final = (
     "software", "nursing", "poultry", "insurance", "timber", "tax", "railway", "textile", "water", "police", "wine", "solar",
@@ -19,8 +19,8 @@ _FIELDS: Final = (
     "election", "mortgage", "satellite", "refugee", "parking", "vaccine", "recycling",
 )  # fmt: skip
 _THINGS: Final = (
-    "engineer", "manager", "operator", "clerk", "teacher", "inspector", "technician", "driver", "products", "services", "policy",
-    "repair", "sales", "report", "equipment", "prices", "training", "complaint", "safety rules", "supply contract",
+    "engineer", "manager", "operator", "clerk", "teacher", "inspector", "technician", "driver", "products", "services",
+    "policy", "repair", "sales", "report", "equipment", "prices", "training", "complaint", "safety rules", "supply contract",
 )  # fmt: skip
 _SENTENCES: Final = (
     "Plans and checks the {a} work of a team and keeps records of {b}.",

@@ -35,3 +35,20 @@ def _word_start(words: Sequence[int | None], begin: int, end: int) -> int:
     while position > begin + 1 and words[position] is not None and words[position] == words[position - 1]:
         position -= 1
     return position if position > begin + 1 else end
+
+
+def split_by_bytes(text: str, most_bytes: int) -> list[str]:
+    """`text` in pieces of nearly equal size, none over `most_bytes` bytes of UTF-8 (at least 4), cut at white space in reach.
+
+    For models whose tokenizer is unknown.
+    """
+    raw = text.encode()
+    pieces: list[str] = []
+    while len(raw) > most_bytes:
+        left = -(-len(raw) // most_bytes)
+        head = raw[: -(-len(raw) // left)].decode(errors="ignore") or text[:1]
+        space = max(head.rfind(" "), head.rfind("\n"))
+        head = head[:space] if space > len(head) // 2 else head
+        pieces.append(head)
+        raw = raw[len(head.encode()) :].lstrip()
+    return [piece for piece in [*pieces, raw.decode()] if piece.strip()]

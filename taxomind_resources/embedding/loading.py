@@ -57,7 +57,7 @@ def _encoder(settings: EmbeddingSettings, data: Path) -> Encoder:
     if settings.provider == "openai":
         from taxomind_resources.embedding.endpoint import EndpointEncoder
 
-        return EndpointEncoder.from_settings(settings)
+        return EndpointEncoder(settings)
     preset = find_preset(settings.model)
     _check_remote_code(settings, preset)
     path, revision = _model_path(settings, preset, data)

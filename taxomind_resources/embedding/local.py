@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from taxomind_resources.embedding.conversion import converted_model
+from taxomind_resources.embedding.conversion import Form, converted_model
 from taxomind_resources.embedding.model_folder import ModelFolder
 from taxomind_resources.embedding.runtimes import Runtime, RuntimeName, load_runtime
 from taxomind_resources.embedding.spec import EmbeddingSpec, Kind
@@ -59,6 +59,6 @@ class LocalEncoder:
 
     @cached_property
     def _runtime(self) -> Runtime:
-        form = "int8" if self.spec.number_format == "int8" else "openvino" if self._runtime_name == "openvino" else "onnx"
+        form: Form = "int8" if self.spec.number_format == "int8" else "openvino" if self._runtime_name == "openvino" else "onnx"
         file = converted_model(self._folder, form, self._models)
         return load_runtime(file, self._runtime_name, self.spec.number_format, self._folder.pad_id)

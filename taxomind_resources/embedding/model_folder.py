@@ -130,13 +130,9 @@ def _digest_of(root: Path, files: Iterable[Path]) -> str:
 
 def _pooling(path: Path, config: dict[str, Any]) -> Pooling:
     mode = config.get("pooling_mode")
-    if mode is None:
-        on = [
-            name.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token")
-            for name in config
-            if config[name] is True
-        ]
-        mode = next((name for name in on if name in _POOLING_NAMES), "mean" if not on else on[0])
+    if mode is None:  # the older layout: one switch per way
+        on = [name.removeprefix("pooling_mode_") for name, value in config.items() if value is True and "pooling_mode_" in name]
+        mode = "+".join(name.removesuffix("_tokens").removesuffix("_token") for name in on) or "mean"
     if mode not in _POOLING_NAMES:
         raise Fault(
             "model_unavailable", f"Pooling {mode!r} is not supported.", value=str(path), allowed=", ".join(_POOLING_NAMES)

@@ -49,25 +49,35 @@ class Tokens:
 
         A text within the limit is one chunk. A longer one is split between words; each part gets the prompt.
         """
-        prompted = [prompt + text for text in texts] if prompt else list(texts)
-        numbers = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(prompted)]
-        lengths = np.fromiter(map(len, numbers), np.int64, len(numbers))
-        if not len(numbers) or lengths.max() <= self.max_tokens:
+        numbers = self._numbers(texts, prompt)
+        long = {row for row, ids in enumerate(numbers) if len(ids) > self.max_tokens}
+        if not long:
             return numbers, np.arange(len(numbers))
-        owner: list[int] = []
-        parts: list[list[int]] = []
-        for row, ids in enumerate(numbers):
-            own = [ids] if len(ids) <= self.max_tokens else self._parts(texts[row], prompt)
-            parts += own
-            owner += [row] * len(own)
-        return parts, np.array(owner, dtype=np.int64)
+        parts = [
+            self._numbers(self._split(text, prompt), prompt) if row in long else [numbers[row]]
+            for row, text in enumerate(texts)
+        ]
+        owner = np.repeat(np.arange(len(texts)), [len(own) for own in parts])
+        return [self._cut(ids) for own in parts for ids in own], owner
 
-    def _parts(self, text: str, prompt: str) -> list[list[int]]:
-        prompt_tokens = len(self._tokenizer.encode(prompt, add_special_tokens=False)) if prompt else 0
-        limit = max(1, self.max_tokens - self._special - prompt_tokens)
+    def pieces(self, texts: Sequence[str], prompt: str) -> tuple[list[str], NDArray[np.int64]]:
+        """As `chunks`, but the parts as text and without the prompt."""
+        room = self.max_tokens - self._special - self._prompt_tokens(prompt)
+        # A token holds one character at least, so that most texts need not be counted.
+        parts = [self._split(text, prompt) if len(text) > room else [text] for text in texts]
+        return [piece for own in parts for piece in own], np.repeat(np.arange(len(texts)), [len(own) for own in parts])
+
+    def _numbers(self, texts: Sequence[str], prompt: str) -> list[list[int]]:
+        prompted = [prompt + text for text in texts] if prompt else list(texts)
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(prompted)]
+
+    def _split(self, text: str, prompt: str) -> list[str]:
+        limit = max(1, self.max_tokens - self._special - self._prompt_tokens(prompt))
         whole: Any = self._tokenizer.encode(text, add_special_tokens=False)
-        pieces = split_evenly(text, whole.offsets, whole.word_ids, limit)
-        return [self._cut(encoding.ids) for encoding in self._tokenizer.encode_batch_fast([prompt + piece for piece in pieces])]
+        return split_evenly(text, whole.offsets, whole.word_ids, limit)
+
+    def _prompt_tokens(self, prompt: str) -> int:
+        return len(self._tokenizer.encode(prompt, add_special_tokens=False)) if prompt else 0
 
     def _cut(self, ids: list[int]) -> list[int]:
         """A part of one endless word may come out some tokens longer than it was inside its word."""
