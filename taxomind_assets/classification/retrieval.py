@@ -83,7 +83,7 @@ def retrieve(
     labels = top_nodes(similarities["label"], k)
     if settings.mode == "label":
         return _with_neighbours(scorer, labels, settings.expand_neighbours)
-    words = scorer.features(vectors, texts, ["text_characters"])["text_characters"]
+    words = scorer.words("text_characters", texts)
     words = np.ascontiguousarray(words.T)
     sources = [labels, top_nodes(similarities["example"], k), top_nodes(np.where(words > 0, words, _MISSING), k)]
     return _with_neighbours(scorer, merge_by_rank(sources, n, k), settings.expand_neighbours)

@@ -320,7 +320,6 @@ def _step(
 ) -> dict[str, Any]:
     parent = int(points.nodes[i])
     best, second = points.ranked_scores[i, :2].tolist()
-    several, some = points.candidates[i] > 1, points.candidates[i] > 0
     children = [child for child in tree.children_of(parent).tolist() if candidates[child]]
 
     def named(place: int) -> dict[str, Any] | None:
@@ -338,9 +337,9 @@ def _step(
         "scores": {tree.codes[child]: _figure(scores[child]) for child in children},
         "best": named(0),
         "second": named(1),
-        "gap": _figure(best - second) if several else None,
+        "gap": _figure(best - second),
         "parent_score": None if parent == ROOT else float(points.own[i]),
-        "parent_gap": _figure(best - points.own[i]) if some and parent != ROOT else None,
-        "spread": _figure(best - points.lowest[i]) if some else None,
+        "parent_gap": None if parent == ROOT else _figure(best - points.own[i]),
+        "spread": _figure(best - points.lowest[i]),
         "decision": str(reason_texts(points.stops[i : i + 1], tests.max_level)[0]),
     }

@@ -4,8 +4,8 @@ Scores are kept node-major, [n, b]: sums over subtrees, maxima over a node's tex
 operations on whole rows, which a processor does many at a time.
 
 The default weights need no labels. They were chosen on several public taxonomies at once: keeping each text of a node as a
-vector of its own and adding raw cosines is better than one concatenated text and than reciprocal-rank fusion (measured, see
-`tests/benchmarks`). Where the encoder cannot be trusted for a language, characters decide instead (`trust.py`).
+vector of its own and adding raw cosines is better than one concatenated text and than reciprocal-rank fusion. Where the
+encoder cannot be trusted for a language, characters decide instead (`trust.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from taxomind_assets.classification.row_maxima import RowMaxima
 from taxomind_assets.classification.trust import LanguageTrust
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
 from taxomind_assets.views.lexical import HashedTfidf
@@ -36,6 +37,10 @@ class Profile:
     weights: Mapping[str, float]
     scale: float
 
+    def logit_weight(self, name: str) -> float:
+        """What one unit of a view adds to the logit."""
+        return self.scale * self.weights.get(name, 0.0)
+
 
 #: For texts in a language that the encoder knows.
 TRUSTED: Final = Profile(
@@ -44,14 +49,14 @@ TRUSTED: Final = Profile(
         "whole": 1.0,
         "path": 0.25,
         "ancestors": 0.25,
-        "text_characters": 0.2,
-        "whole_characters": 0.2,
-        "whole_words": 0.2,
+        "whole_characters": 0.3,
+        "whole_words": 0.3,
     },
     7.5,
 )
 #: For all other texts.
 UNTRUSTED: Final = Profile({"best_text": 1.0, "text_characters": 1.0, "whole_characters": 1.0, "path_characters": 1.0}, 4.0)
+VIEWS: Final = tuple(dict.fromkeys((*TRUSTED.weights, *UNTRUSTED.weights)))
 _LEXICAL: Final = ("text_characters", "whole_characters", "path_characters", "whole_words")
 #: Long texts share many words with every node; their lexical evidence is scaled by this many words over their own.
 _LONG_TEXT_WORDS: Final = 8.0
@@ -60,27 +65,18 @@ _MAX_SHARE: Final = 0.02
 _MAX_DOCUMENTS: Final = 150
 
 
-def _row_maxima(values: NDArray[np.float32], starts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Maximum over consecutive rows: [m, b] to [len(starts), b]."""
-    return values if starts.size == values.shape[0] else np.maximum.reduceat(values, starts, axis=0)
-
-
-@dataclass(frozen=True)
 class _Lexical:
-    """tf-idf of documents that are sorted by node; a node's similarity is that of its nearest document."""
+    """tf-idf of documents of nodes; a node's similarity is that of its nearest document."""
 
-    model: HashedTfidf
-    starts: NDArray[np.int64]
-
-    @classmethod
-    def fit(cls, documents: Sequence[tuple[int, str]], grams: str) -> _Lexical:
-        owners = np.array([node for node, _ in documents])
+    def __init__(self, documents: Sequence[tuple[int, str]], grams: str, nodes: int) -> None:
         share = max(_MAX_SHARE, _MAX_DOCUMENTS / max(len(documents), 1))
-        model = HashedTfidf.fit([text for _, text in documents], "word" if grams == "word" else "character", max_share=share)
-        return cls(model, np.flatnonzero(np.diff(owners, prepend=-1)))
+        texts = [text for _, text in documents]
+        self._model = HashedTfidf.fit(texts, "word" if grams == "word" else "character", max_share=share)
+        self._owners = np.array([node for node, _ in documents], np.int64)
+        self._nodes = nodes
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return _row_maxima(self.model.similarities(texts), self.starts)
+        return self._model.group_similarities(texts, self._owners, self._nodes)
 
 
 class Scorer:
@@ -89,50 +85,30 @@ class Scorer:
     def __init__(self, index: NodeIndex) -> None:
         self.index = index
         self.tree: Taxonomy = index.tree
-        self._starts = np.flatnonzero(np.diff(index.owners, prepend=-1))
-        self._own = index.vectors
-        self._context = np.concatenate((index.whole_vectors, index.path_vectors))
         self.trust = LanguageTrust.fit(index)
+        named = index.naming_rows
+        others = np.setdiff1d(np.arange(len(index.texts)), named)
+        self._naming = RowMaxima.of(index.owners[named])
+        self._examples = RowMaxima.of(index.owners[others])
+        self._rows = np.concatenate((named[self._naming.order], others[self._examples.order]))
+        self._vectors = np.ascontiguousarray(index.vectors[self._rows])
+        self._depth_steps = [np.flatnonzero(self.tree.depths == depth) for depth in range(2, self.tree.depth + 1)]
 
     @cached_property
     def _lexical(self) -> dict[str, _Lexical]:
-        documents = self.index.documents
+        documents, n = self.index.documents, len(self.tree)
         return {
-            "text_characters": _Lexical.fit(documents["text"], "character"),
-            "whole_characters": _Lexical.fit(documents["whole"], "character"),
-            "path_characters": _Lexical.fit(documents["path"], "character"),
-            "whole_words": _Lexical.fit(documents["whole"], "word"),
+            "text_characters": _Lexical(documents["text"], "character", n),
+            "whole_characters": _Lexical(documents["whole"], "character", n),
+            "path_characters": _Lexical(documents["path"], "character", n),
+            "whole_words": _Lexical(documents["whole"], "word", n),
         }
 
-    def features(self, vectors: NDArray[np.float32], texts: Sequence[str], names: Sequence[str]) -> Features:
-        """The views called `names`, float32[n, b] each, for b texts with unit `vectors` float32[b, d]."""
-        n = len(self.tree)
-        wanted = set(names)
-        found: Features = {}
-        columns = np.ascontiguousarray(vectors.T)
-        own = self._own @ columns
-        found["best_text"] = _row_maxima(own, self._starts)
-        if wanted & {"whole", "path"}:
-            context = self._context @ columns
-            found["whole"], found["path"] = context[:n], context[n:]
-        if "ancestors" in wanted:
-            found["ancestors"] = self._ancestors(own)
-        for name in _LEXICAL:
-            if name in wanted:
-                found[name] = self._lexical[name](texts) * _shortness(texts)
-        return {name: found[name] for name in names}
-
-    def _ancestors(self, own: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Mean over the strict ancestors of their best label or definition; 0 for top nodes."""
-        naming = _row_maxima(own[self.index.naming_rows], self.index.naming_starts)
-        tree = self.tree
-        sums = np.zeros_like(naming)
-        for depth in range(2, tree.depth + 1):
-            nodes = np.flatnonzero(tree.depths == depth)
-            parents = tree.parents[nodes]
-            sums[nodes] = sums[parents] + naming[parents]
-        counts = np.maximum(tree.depths - 1, 1).astype(np.float32)
-        return sums / counts[:, None]
+    @cached_property
+    def _context(self) -> NDArray[np.float32]:
+        """float32[n, d]: whole and path vectors by their logit weights; one product gives both views."""
+        weights = [np.float32(TRUSTED.logit_weight(name)) for name in ("whole", "path")]
+        return weights[0] * self.index.whole_vectors + weights[1] * self.index.path_vectors
 
     def logits(
         self, vectors: NDArray[np.float32], texts: Sequence[str], trusted: NDArray[np.float32] | None = None
@@ -140,58 +116,84 @@ class Scorer:
         """Fused scores as logits, float32[n, b]; softmax over leaves gives probabilities.
 
         Args:
+            vectors: float32[b, d], unit rows.
+            texts: the b texts themselves.
             trusted: float32[b], how far the encoder is trusted with each text; `trust.of(texts)` when None.
         """
         trusted = self.trust.of(texts) if trusted is None else trusted
-        if trusted.min(initial=1.0) >= 1.0:
-            return self._fuse(vectors, texts, TRUSTED)
-        if trusted.max(initial=0.0) <= 0.0:
-            return self._fuse(vectors, texts, UNTRUSTED)
-        # Features are shared between the profiles, so a block of mixed languages is scored once.
-        names = list(dict.fromkeys((*TRUSTED.weights, *UNTRUSTED.weights)))
-        found = self.features(vectors, texts, names)
-        mixed = _weighted(found, TRUSTED) * trusted
-        mixed += _weighted(found, UNTRUSTED) * (1 - trusted)
-        return mixed
+        columns = np.ascontiguousarray(vectors.T)
+        naming, best = self._best_texts(columns)
+        total = best * _weights("best_text", trusted)
+        if trusted.any():
+            total += self._context @ (columns * trusted)
+            total += self._ancestors(naming) * _weights("ancestors", trusted)
+        shortness = _shortness(texts)
+        for name in _LEXICAL:
+            weight = _weights(name, trusted) * shortness
+            if weight.any():
+                part = self._lexical[name](texts)
+                part *= weight
+                total += part
+        return total
 
-    def _fuse(self, vectors: NDArray[np.float32], texts: Sequence[str], profile: Profile) -> NDArray[np.float32]:
-        return _weighted(self.features(vectors, texts, list(profile.weights)), profile)
+    def contributions(self, vectors: NDArray[np.float32], texts: Sequence[str]) -> Features:
+        """What each view adds to the logit, float32[n, b] each; they add up to `logits`."""
+        trusted = self.trust.of(texts)
+        columns = np.ascontiguousarray(vectors.T)
+        naming, best = self._best_texts(columns)
+        found: Features = {
+            "best_text": best,
+            "whole": self.index.whole_vectors @ columns,
+            "path": self.index.path_vectors @ columns,
+            "ancestors": self._ancestors(naming),
+        }
+        found |= {name: self.words(name, texts) for name in _LEXICAL}
+        weighted = {name: found[name] * _weights(name, trusted) for name in VIEWS}
+        return {name: part for name, part in weighted.items() if np.any(part)}
+
+    def words(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """One lexical view, float32[n, b]."""
+        return self._lexical[name](texts) * _shortness(texts)
 
     def largest_logit(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Logit of a node with which all views agree fully, float32[b]."""
         trusted = self.trust.of(texts)
-        highest = [profile.scale * sum(profile.weights.values()) for profile in (TRUSTED, UNTRUSTED)]
-        return (trusted * highest[0] + (1 - trusted) * highest[1]).astype(np.float32)
+        return np.sum([_weights(name, trusted) for name in VIEWS], axis=0, dtype=np.float32)
 
-    def contributions(self, vectors: NDArray[np.float32], texts: Sequence[str]) -> Features:
-        """What each view adds to the logit, float32[n, b] each; they add up to `logits`."""
-        names = list(dict.fromkeys((*TRUSTED.weights, *UNTRUSTED.weights)))
-        trusted = self.trust.of(texts)
-        parts: Features = {}
-        for name, values in self.features(vectors, texts, names).items():
-            weight = TRUSTED.scale * TRUSTED.weights.get(name, 0.0) * trusted
-            weight = weight + UNTRUSTED.scale * UNTRUSTED.weights.get(name, 0.0) * (1 - trusted)
-            if np.any(weight):
-                parts[name] = (values * weight).astype(np.float32)
-        return parts
+    def _best_texts(self, columns: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Best cosine per node among its labels and definitions, and among all its texts, float32[n, b] each."""
+        similar = self._vectors @ columns
+        split = self._naming.order.size
+        naming = np.empty((len(self.tree), columns.shape[1]), np.float32)
+        naming[self._naming.groups] = self._naming(similar[:split])
+        best = naming.copy()
+        examples = self._examples(similar[split:])
+        groups = self._examples.groups
+        best[groups] = np.maximum(best[groups], examples)
+        return naming, best
+
+    def _ancestors(self, naming: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mean over the strict ancestors of their best label or definition; 0 for top nodes."""
+        tree = self.tree
+        sums = np.zeros_like(naming)
+        for nodes in self._depth_steps:
+            parents = tree.parents[nodes]
+            sums[nodes] = sums[parents] + naming[parents]
+        sums *= (1 / np.maximum(tree.depths - 1, 1)).astype(np.float32)[:, None]
+        return sums
 
     def nearest_texts(self, vectors: NDArray[np.float32], nodes: Sequence[int]) -> list[int]:
-        """For each vector and its node: row of the node's text that is nearest (for explanations)."""
+        """For each vector and its node: row of the node's text that is nearest (for explanations), -1 for `ROOT`."""
         rows = []
         for vector, node in zip(vectors, nodes, strict=True):
             first, last = np.searchsorted(self.index.owners, [node, node + 1])
-            rows.append(int(first + np.argmax(self._own[first:last] @ vector)) if node != ROOT else -1)
+            rows.append(int(first + np.argmax(self.index.vectors[first:last] @ vector)) if node != ROOT else -1)
         return rows
 
 
-def _weighted(found: Features, profile: Profile) -> NDArray[np.float32]:
-    """scale x weighted sum of the views, float32[n, b]."""
-    total: NDArray[np.float32] | None = None
-    for name, weight in profile.weights.items():
-        part = found[name] * np.float32(weight * profile.scale)
-        total = part if total is None else np.add(total, part, out=total)
-    assert total is not None
-    return total
+def _weights(name: str, trusted: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logit weight of a view for each text, float32[b]."""
+    return (TRUSTED.logit_weight(name) * trusted + UNTRUSTED.logit_weight(name) * (1 - trusted)).astype(np.float32)
 
 
 def _shortness(texts: Sequence[str]) -> NDArray[np.float32]:

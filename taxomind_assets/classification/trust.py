@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from taxomind_assets.views.index import NodeIndex
 
-#: Mean log odds of an n-gram at which a text counts as half trusted, and how fast that changes.
+#: How fast trust changes with the mean log odds of an n-gram, and the band outside which it counts as certain.
 _STEEPNESS: Final = 8.0
+_BAND: Final = (0.1, 0.9)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class LanguageTrust:
             return np.full(len(texts), self.constant, np.float32)
         counts = character_counts(texts)
         evidence = np.asarray(counts @ self.log_odds) / np.maximum(np.asarray(counts.sum(axis=1)), 1.0)
-        return (1 / (1 + np.exp(-_STEEPNESS * evidence))).astype(np.float32)
+        trust = 1 / (1 + np.exp(-_STEEPNESS * evidence))
+        return np.clip((trust - _BAND[0]) / (_BAND[1] - _BAND[0]), 0, 1).astype(np.float32)
 
 
 def _shares(texts: Sequence[str]) -> NDArray[np.float64]:

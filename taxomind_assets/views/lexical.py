@@ -159,11 +159,20 @@ class HashedTfidf:
         weighted = _weigh(counts, idf, norm_idf)
         return cls(grams, idf, norm_idf, weighted.T.tocsr())
 
-    def similarities(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Cosine of each text with each document, float32[m, texts] (document-major)."""
-        weighted = _weigh(_count(texts, self.grams), self.idf, self.norm_idf)
-        product = (weighted @ self.documents).toarray()
-        return np.ascontiguousarray(product.T, np.float32)
+    def group_similarities(self, texts: Sequence[str], groups: NDArray[np.int64], n: int) -> NDArray[np.float32]:
+        """Cosine of b texts with the nearest document of each group.
+
+        Args:
+            groups: int64[m], group (0..n-1) of each document.
+
+        Returns:
+            float32[n, b] (group-major), 0 where nothing is shared.
+        """
+        product = (_weigh(_count(texts, self.grams), self.idf, self.norm_idf) @ self.documents).tocoo()
+        best = np.zeros(n * len(texts), np.float32)
+        rows, columns = product.coords
+        np.maximum.at(best, groups[columns] * len(texts) + rows, product.data)
+        return best.reshape(n, len(texts))
 
 
 def _count(texts: Sequence[str], grams: Grams) -> sparse.csr_array:
