@@ -8,7 +8,6 @@ Run as `python -m taxomind_resources.embedding.conversion FOLDER FORM TARGET`.
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from taxomind_resources.embedding.model_folder import ModelFolder, read_model_folder
+from taxomind_resources.embedding.quantisation import quantised, require_nncf
 from taxomind_resources.faults import Fault
+from taxomind_resources.files import flush_tree, remove_tree, storage_faults, sweep_temporary, temporary_path
 
 Form = Literal["onnx", "openvino", "int8"]
 
@@ -43,21 +44,35 @@ def converted_model(folder: ModelFolder, form: Form, models: Path) -> Path:
     target = models / f"{folder.weights_digest[:24]}-{folder.layout_digest[:8]}-{form}-{BUILDER_VERSION}"
     file = target / MODEL_FILE[form]
     if not file.is_file():
+        if form == "int8":
+            require_nncf()
         _publish(folder, form, target)
     return file
 
 
 def _publish(folder: ModelFolder, form: Form, target: Path) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    try:
+    with storage_faults(target):
+        sweep_temporary(target.parent)
+        temporary = temporary_path(target.parent)
         temporary.mkdir(parents=True)
+    try:
         _convert_elsewhere(folder, form, temporary)
-        temporary.rename(target)
-    except OSError as error:
-        if not (target / MODEL_FILE[form]).is_file():  # else another process was first, and its result is as good
-            raise Fault("storage_failed", f"The converted model cannot be stored: {error}.", value=str(target)) from error
+        with storage_faults(target):
+            flush_tree(temporary)
+            _rename_unless_there(temporary, target, MODEL_FILE[form])
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_tree(temporary)
+
+
+def _rename_unless_there(temporary: Path, target: Path, file: str) -> None:
+    """Publish; when another process was first, its result is as good. A folder without its model file makes way."""
+    if target.is_dir() and not (target / file).is_file():
+        remove_tree(target)
+    try:
+        temporary.rename(target)
+    except OSError:
+        if not (target / file).is_file():
+            raise
 
 
 def _convert_elsewhere(folder: ModelFolder, form: Form, target: Path) -> None:
@@ -84,7 +99,7 @@ def _convert_elsewhere(folder: ModelFolder, form: Form, target: Path) -> None:
             "model_unavailable",
             f"The model cannot be converted for a fast runtime: {reason}",
             value=str(folder.path),
-            allowed="BERT and XLM-R type encoders; set embedding.provider to 'sentence-transformers' for others",
+            allowed="encoders such as BERT, XLM-R, MPNet, ModernBERT; else embedding.provider = 'sentence-transformers'",
         )
 
 
@@ -156,8 +171,6 @@ def _to_openvino(onnx_file: Path, file: Path, quantised_for: ModelFolder | None)
 
     model = openvino.convert_model(onnx_file)
     if quantised_for is not None:
-        from taxomind_resources.embedding.quantisation import quantised
-
         model = quantised(model, quantised_for.path, quantised_for.pad_id, quantised_for.max_tokens)
     openvino.save_model(model, file, compress_to_fp16=False)
 

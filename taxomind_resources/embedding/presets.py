@@ -91,7 +91,7 @@ PRESETS: Final[dict[str, Preset]] = {
         Preset(
             "bekko-embedding-v1-a25m",
             "hotchpotch/bekko-embedding-v1-a25m",
-            "sentence-transformers",
+            "local",
             "MIT",
             "multilingual; 384 dimensions; 8,192 tokens; fast for its quality",
         ),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import secrets
-import shutil
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from taxomind_resources.embedding.spec import NumberFormat
 from taxomind_resources.embedding.vectors import token_batches
 from taxomind_resources.faults import Fault
+from taxomind_resources.files import remove_tree, temporary_path
 
 RuntimeName = Literal["openvino", "onnxruntime"]
 Numbers = NDArray[np.int64]
@@ -176,11 +175,11 @@ def _compiled(core: Any, file: Path, options: dict[str, Any], variant: str) -> A
         return core.compile_model(file, "CPU", options)
     if cache.is_dir():
         return core.compile_model(file, "CPU", options | {"CACHE_DIR": str(cache)})
-    fresh = cache.with_name(f".{cache.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    fresh = temporary_path(file.parent)
     try:
         model = core.compile_model(file, "CPU", options | {"CACHE_DIR": str(fresh)})
         with contextlib.suppress(OSError):  # another process was first, or the folder is read-only: only speed is lost
             fresh.rename(cache)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        remove_tree(fresh)
     return model
