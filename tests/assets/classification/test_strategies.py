@@ -378,11 +378,15 @@ def naive_consensus(
     return answer, step + mark
 
 
-@given(cases(), st.booleans(), st.sampled_from([0.0, 0.1]), st.sampled_from([0.9, 1.0]))
+@given(cases(), st.booleans(), st.sampled_from([0.0, 0.1]), st.sampled_from([0.9, 1.0]), st.sampled_from([0.25, 1.3]))
 @settings(max_examples=300, deadline=None)
-def test_consensus_equals_its_definition_written_out(case: tuple, deepen: bool, margin: float, decay: float) -> None:
+def test_consensus_equals_its_definition_written_out(
+    case: tuple, deepen: bool, margin: float, decay: float, ratio: float
+) -> None:
     tree, scores, candidates, hits = case
-    options = ConsensusOptions(deepen=deepen, override_margin=margin, override_stability=margin, decay=decay)
+    options = ConsensusOptions(
+        deepen=deepen, override_margin=margin, override_stability=margin, decay=decay, override_ratio=ratio
+    )
     decisions = run_strategy("consensus", tree, scores, candidates, hits, options=options)
     for text in range(len(scores)):
         found = [(n, s) for n, s in zip(hits[0][text].tolist(), hits[1][text].tolist(), strict=True) if n != ROOT]
@@ -407,6 +411,10 @@ def test_consensus_is_overruled_only_where_the_mass_lies_elsewhere() -> None:
     assert (code, reason) == ("B1", "leaf_node_reached|consensus_override")
     gathered = hits_of(tree, A1=0.9, A2=0.05, B1=0.4)
     assert ran("consensus", tree, scores, None, gathered)[:2] == ("A1", "leaf_node_reached")
+    half = hits_of(tree, A1=0.6, B1=0.4)
+    lenient = ConsensusOptions(override_ratio=0.25)
+    assert ran("consensus", tree, scores, lenient, half)[0] == "A1"
+    assert ran("consensus", tree, scores, replace(lenient, override_inside=0.7), half)[0] == "B1"
 
 
 # ---------------------------------------------------------------------------------------------- registry

@@ -307,8 +307,8 @@ def cases(draw: st.DrawFn) -> tuple[Taxonomy, np.ndarray, np.ndarray, list[int]]
         parent = draw(st.integers(-1, i - 1))
         parents[f"n{i}"] = None if parent < 0 else f"n{parent}"
     tree = make_tree(parents)
-    numbers = draw(st.lists(st.integers(0, 20), min_size=size * texts, max_size=size * texts))
-    scores = (np.array(numbers, np.float32) / np.float32(20)).reshape(texts, size)
+    numbers = draw(st.lists(st.integers(0, 16), min_size=size * texts, max_size=size * texts))
+    scores = (np.array(numbers, np.float32) / np.float32(16)).reshape(texts, size)
     if draw(st.booleans()):
         hits = np.array(draw(st.lists(st.integers(-1, size - 1), min_size=texts, max_size=texts)), np.int32)[:, None]
         candidates = candidate_subgraph(tree, (hits, np.ones(hits.shape, np.float32)))
@@ -322,9 +322,9 @@ def cases(draw: st.DrawFn) -> tuple[Taxonomy, np.ndarray, np.ndarray, list[int]]
     cases(),
     st.fixed_dictionaries(
         {
-            "threshold": st.sampled_from([0.0, 0.05, 0.3]),
-            "stability_margin": st.sampled_from([None, 0.05, 0.3]),
-            "deepen_margin": st.sampled_from([None, 0.08]),
+            "threshold": st.sampled_from([0.0, 0.0625, 0.25]),
+            "stability_margin": st.sampled_from([None, 0.0625, 0.25]),
+            "deepen_margin": st.sampled_from([None, 0.0, 0.125]),
             "max_level": st.sampled_from([None, None, 1, 2]),
         }
     ),
