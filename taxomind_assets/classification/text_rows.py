@@ -157,11 +157,14 @@ class RowMaker:
 
     def _text(self, value: object) -> tuple[str, tuple[str, str] | None]:
         limit = self._limits.max_cell_characters
-        fields = value if isinstance(value, Mapping) else {"text": value}
-        text = canonical_text(value, self._settings) if isinstance(value, Mapping) else value_text(value)
-        longest = max((len(item) for item in fields.values() if isinstance(item, str)), default=0)
-        if longest > limit or len(text) > limit * max(len(fields), 1):
-            reason = f"The text has {max(longest, len(text)):,} characters; limits.max_cell_characters allows {limit:,}."
+        if isinstance(value, Mapping):
+            text = canonical_text(value, self._settings)
+            longest = max((len(value_text(item)) for item in value.values()), default=0)
+        else:
+            text = value_text(value)
+            longest = len(text)
+        if longest > limit:
+            reason = f"The text has {longest:,} characters; limits.max_cell_characters allows {limit:,}."
             return text, ("cell_too_long", reason)
         if has_surrogates(text):
             return text, ("control_characters", "The text holds half of a surrogate pair, which UTF-8 cannot hold.")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from taxomind_assets.inputs import RejectedRow
-from taxomind_assets.taxonomy.problems import SHOWN, Link, Problem, derive_levels, find_problems, refusal
+from taxomind_assets.taxonomy.problems import SHOWN, Link, Problem, find_problems, refusal
 from taxomind_assets.taxonomy.records import content_version
 from taxomind_assets.taxonomy.rows import NodeRow, unique
 from taxomind_assets.taxonomy.sources import Source
@@ -24,9 +24,9 @@ class _Draft:
     """A node while its rows come in."""
 
     line: int
-    parents: dict[str, None] = field(default_factory=dict)
-    levels: dict[int, None] = field(default_factory=dict)
-    texts: dict[str, NodeText] = field(default_factory=dict)
+    parents: list[str] = field(default_factory=list)
+    levels: list[int] = field(default_factory=list)
+    texts: list[NodeText] = field(default_factory=list)
     is_leaf: bool | None = None
 
 
@@ -62,8 +62,8 @@ def assemble(name: str, key: str, source: Source, limits: LimitSettings) -> Taxo
     problems = [*source.problems, *duplicates]
     links, conflicts = _links(drafts, warnings)
     problems += conflicts
-    problems += _explained(find_problems(links), rejected)
-    levels, _ = derive_levels(links)
+    broken, levels = find_problems(links)
+    problems += _explained(broken, rejected)
     if source.max_depth is not None:
         deep = [code for code, level in levels.items() if level > source.max_depth]
         note = f"maxDepth {source.max_depth}"
@@ -108,8 +108,9 @@ def _collect(name: str, source: Source, limits: LimitSettings) -> tuple[dict[str
                 raise Fault(
                     "too_large", f"{name} has more than {limits.max_nodes:,} nodes.", value=len(drafts), allowed=allowed
                 )
-        elif row.language in draft.texts:
-            note = f"language {row.language}, first in line {draft.line}" if row.language else f"first in line {draft.line}"
+        elif any(text.language == row.text.language for text in draft.texts):
+            language = f"language {row.text.language}, " if row.text.language else ""
+            note = f"{language}first in line {draft.line}"
             duplicates.append(Problem("duplicate_code", row.code, row.line, note))
             continue
         _add(draft, row)
@@ -117,15 +118,13 @@ def _collect(name: str, source: Source, limits: LimitSettings) -> tuple[dict[str
 
 
 def _add(draft: _Draft, row: NodeRow) -> None:
-    if row.parent_code:
-        draft.parents.setdefault(row.parent_code)
-    if row.level is not None:
-        draft.levels.setdefault(row.level)
+    if row.parent_code and row.parent_code not in draft.parents:
+        draft.parents.append(row.parent_code)
+    if row.level is not None and row.level not in draft.levels:
+        draft.levels.append(row.level)
     if draft.is_leaf is None:
         draft.is_leaf = row.is_leaf
-    draft.texts[row.language] = NodeText(
-        row.language, row.label, row.definition, row.examples, row.aliases, row.negative_examples
-    )
+    draft.texts.append(row.text)
 
 
 def _links(drafts: dict[str, _Draft], warnings: list[str]) -> tuple[dict[str, Link], list[Problem]]:
@@ -134,7 +133,7 @@ def _links(drafts: dict[str, _Draft], warnings: list[str]) -> tuple[dict[str, Li
     conflicts: list[Problem] = []
     rooted = []
     for code, draft in drafts.items():
-        parents, levels = list(draft.parents), list(draft.levels)
+        parents, levels = draft.parents, draft.levels
         if parents and parents[0].upper() in _ROOT_WORDS and parents[0] not in drafts:
             rooted.append(code)
             parents = parents[1:]
@@ -166,23 +165,21 @@ def _attach(drafts: dict[str, _Draft], synonyms: Sequence[tuple[str, str]]) -> l
         else:
             unknown.append(code)
     for code, texts in found.items():
-        language, first = next(iter(drafts[code].texts.items()))
-        drafts[code].texts[language] = dataclasses.replace(first, aliases=unique([*first.aliases, *texts]))
+        first = drafts[code].texts[0]
+        drafts[code].texts[0] = dataclasses.replace(first, aliases=unique([*first.aliases, *texts]))
     return [f"{_count(unknown, 'synonym')} left out, for no node has its code: {listed(unique(unknown))}."] if unknown else []
 
 
 def _by_coverage(drafts: dict[str, _Draft]) -> dict[str, int]:
     """language -> rank: most nodes first, among equals English, then the one seen first."""
-    counts = Counter(language for draft in drafts.values() for language in draft.texts)
+    counts = Counter(text.language for draft in drafts.values() for text in draft.texts)
     seen = {language: place for place, language in enumerate(counts)}
     ordered = sorted(counts, key=lambda language: (-counts[language], language != "en", seen[language]))
     return {language: rank for rank, language in enumerate(ordered)}
 
 
-def _in_order(texts: dict[str, NodeText], languages: dict[str, int]) -> tuple[NodeText, ...]:
-    if len(texts) == 1:
-        return tuple(texts.values())
-    return tuple(sorted(texts.values(), key=lambda text: languages[text.language]))
+def _in_order(texts: list[NodeText], languages: dict[str, int]) -> tuple[NodeText, ...]:
+    return tuple(sorted(texts, key=lambda text: languages[text.language]) if len(texts) > 1 else texts)
 
 
 def _remarks(taxonomy: Taxonomy, drafts: dict[str, _Draft], rejected: Sequence[RejectedRow]) -> list[str]:
@@ -194,7 +191,7 @@ def _remarks(taxonomy: Taxonomy, drafts: dict[str, _Draft], rejected: Sequence[R
     undefined = [node.code for node in taxonomy.nodes if not any(text.definition for text in node.texts)]
     undecided = [row for row in rejected if row.reason_code == "undecided_code"]
     remarks = [
-        (skipped, f"{_count(skipped, 'node')} skip a level below their parent: {listed(skipped)}."),
+        (skipped, f"Levels are skipped above {_count(skipped, 'node')}: {listed(skipped)}."),
         (flagged, f"{_count(flagged, 'node')} with a wrong isLeaf (a leaf is a node without children): {listed(flagged)}."),
         (foreign, f"{_count(foreign, 'node')} without a label in the main language {primary!r}: {listed(foreign)}."),
         (undefined, f"{_count(undefined, 'node')} without a definition: {listed(undefined)}."),

@@ -83,8 +83,12 @@ def refusal(name: str, problems: list[Problem]) -> Fault:
     )
 
 
-def find_problems(links: Mapping[str, Link]) -> list[Problem]:
-    """All problems of the tree that `links` (code -> place) describes, in one pass over the nodes per kind."""
+def find_problems(links: Mapping[str, Link]) -> tuple[list[Problem], dict[str, int]]:
+    """All problems of the tree that `links` (code -> place) describes, in one pass over the nodes per kind.
+
+    Returns:
+        (problems, levels as `derive_levels` gives them).
+    """
     problems = []
     for code, link in links.items():
         if link.parent_code is None:
@@ -96,7 +100,7 @@ def find_problems(links: Mapping[str, Link]) -> list[Problem]:
     problems += _find_cycles(links)
     levels, deep = derive_levels(links)
     problems += [Problem("too_deep", code, links[code].line) for code in deep]
-    return problems + _find_level_problems(links, levels)
+    return problems + _find_level_problems(links, levels), levels
 
 
 def derive_levels(links: Mapping[str, Link]) -> tuple[dict[str, int], list[str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -37,6 +39,18 @@ MAX_DOCUMENT_BYTES: Final = 1024**3
 _ALLOWED = "CSV, TSV, JSON, SKOS as Turtle (.ttl) or RDF/XML (.rdf)"
 _TURTLE = re.compile(rb"\s*(#[^\n]*\n\s*)*(@prefix|@base|prefix\s|base\s|<[a-z][a-z0-9+.-]*:[^>\s]*>\s+(a\s|<))", re.IGNORECASE)
 _XML = re.compile(rb"\s*<(\?xml|!DOCTYPE|[\w.-]+:RDF|RDF)\b", re.IGNORECASE)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Hold Python's cycle collector: it would visit each new node again and again, and none of them is garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def detect_format(path: Path, head: bytes = b"") -> Format:
@@ -81,7 +95,7 @@ def read_taxonomy(path: Path, key: str, limits: LimitSettings) -> TaxonomyFile:
     kind = detect_format(path, head)
     refuse_binary(path, head)
     if kind == "csv":
-        with open_utf8(path) as handle:
+        with open_utf8(path) as handle, _collector_paused():
             return assemble(path.name, key, read_csv(handle, path.name, limits), limits)
     if path.stat().st_size > MAX_DOCUMENT_BYTES:
         allowed = f"at most {MAX_DOCUMENT_BYTES:,} bytes of {kind}"
@@ -109,4 +123,6 @@ def read_taxonomy_document(document: Any, key: str, limits: LimitSettings, *, na
     """
     from taxomind_assets.taxonomy.json_source import read_document
 
-    return assemble(name, validate_key(key), read_document(document, key, name, limits), limits)
+    validate_key(key)
+    with _collector_paused():
+        return assemble(name, key, read_document(document, key, name, limits), limits)

@@ -6,9 +6,11 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from taxomind_assets.inputs import RejectedRow, has_unstorable, is_undecided, rejected_row
+from taxomind_assets.taxonomy.tree import NodeText
 from taxomind_resources.settings import LimitSettings
 
 _LEVEL = re.compile(r"([0-9]{1,6})(\.0+)?")
@@ -19,7 +21,7 @@ _TRUE: Final = frozenset({"true", "1", "yes", "y"})
 _FALSE: Final = frozenset({"false", "0", "no", "n"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NodeRow:
     """A node in one language as a file states it. `parent_code` '' = top node or not stated; `level` None = not stated."""
 
@@ -27,13 +29,8 @@ class NodeRow:
     code: str
     parent_code: str
     level: int | None
-    language: str
-    label: str
-    definition: str = ""
-    examples: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
-    negative_examples: tuple[str, ...] = ()
-    is_leaf: bool | None = None
+    is_leaf: bool | None
+    text: NodeText
 
 
 class _Refused(Exception):
@@ -69,19 +66,19 @@ def _checked(line: int, values: Mapping[str, Any], limits: LimitSettings) -> Nod
     if _CONTROL.search(label) is not None:
         raise _Refused("control_characters", f"The label of {code!r} holds control characters.")
     lists = {field: _texts(values.get(field), field, limits) for field in _LIST_FIELDS if values.get(field)}
-    return NodeRow(
-        line=line,
-        code=code,
-        parent_code=_code(values.get("parent_code"), "parent_code", limits),
-        level=_level(values.get("level")),
-        language=_language(values.get("language")),
-        label=label,
-        definition=_text(values.get("definition"), "definition", limits),
-        examples=unique((*lists.get("examples", ()), *lists.get("positive_examples", ()))),
-        aliases=lists.get("aliases", ()),
-        negative_examples=lists.get("negative_examples", ()),
-        is_leaf=_flag(values.get("is_leaf")),
+    examples = lists.get("examples", ())
+    if "positive_examples" in lists:
+        examples = unique((*examples, *lists["positive_examples"]))
+    text = NodeText(
+        _language(values.get("language")),
+        label,
+        _text(values.get("definition"), "definition", limits),
+        examples,
+        lists.get("aliases", ()),
+        lists.get("negative_examples", ()),
     )
+    parent_code = _code(values.get("parent_code"), "parent_code", limits)
+    return NodeRow(line, code, parent_code, _level(values.get("level")), _flag(values.get("is_leaf")), text)
 
 
 def as_text(value: object) -> str | None:
@@ -106,6 +103,7 @@ def unique(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if text))
 
 
+@lru_cache(maxsize=1024)
 def language_tag(text: str) -> str | None:
     """A BCP 47 tag in its usual spelling (`pt_br` -> `pt-BR`); '' stays ''; None for what is no tag."""
     text = text.strip()

@@ -12,6 +12,7 @@ every concept concerned, so that a person who wants another parent can take the 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -19,7 +20,7 @@ from urllib.parse import unquote
 
 from taxomind_assets.inputs import RejectedRow
 from taxomind_assets.taxonomy.assemble import listed
-from taxomind_assets.taxonomy.problems import MAX_DEPTH
+from taxomind_assets.taxonomy.problems import MAX_DEPTH, Problem
 from taxomind_assets.taxonomy.rows import NodeRow, read_row
 from taxomind_assets.taxonomy.sources import Source
 from taxomind_resources.faults import Fault
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from rdflib.term import Node as Term
 
 _FORMATS: Final = {"turtle": "turtle", "rdfxml": "xml"}
-_BASE: Final = "urn:taxomind:document:"
+_BASE: Final = "http://document.invalid/"
 
 
 def read_skos(path: Path, kind: Literal["turtle", "rdfxml"], limits: LimitSettings) -> Source:
@@ -50,6 +51,8 @@ def read_skos(path: Path, kind: Literal["turtle", "rdfxml"], limits: LimitSettin
         allowed = "at least one concept with a label"
         raise Fault("invalid_taxonomy", f"{path.name} has no skos:Concept.", value=len(graph), allowed=allowed)
     source = Source(())
+    counts = Counter(concepts.codes.values())
+    source.problems = [Problem("duplicate_code", code, 0, f"{n} concepts") for code, n in counts.items() if n > 1]
     parents = concepts.parents(source.warnings)
     source.rows = _rows(concepts, parents, path.name, limits)
     source.display_name = concepts.scheme_name(source.warnings)[:1000]

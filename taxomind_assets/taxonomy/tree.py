@@ -66,7 +66,7 @@ class Taxonomy:
 
     @classmethod
     def build(cls, key: str, nodes: Iterable[Node], **attributes: object) -> Taxonomy:
-        """Put checked nodes into preorder. Nodes must form a tree (see `checks.find_problems`).
+        """Put checked nodes into preorder. Nodes must form a tree (see `problems.find_problems`).
 
         Raises:
             ValueError: the nodes do not form a tree.
