@@ -29,7 +29,8 @@ FORGOTTEN_S: Final = 24 * 3600.0
 LOCK_TIMEOUT_S: Final = 120.0
 _PREFIX: Final = ".taxomind-"
 _SUFFIX: Final = ".tmp"
-_TEMPORARY: Final = re.compile(r"\.taxomind-([0-9a-f]{8})-(\d+)-[0-9a-f]{12}\.tmp")
+# The last part is what a library puts beside the file it writes (DuckDB: `.wal`).
+_TEMPORARY: Final = re.compile(r"\.taxomind-([0-9a-f]{8})-(\d+)-[0-9a-f]{12}\.tmp(\.\w+)?")
 _BLOCK: Final = 1 << 20
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -41,9 +42,9 @@ DIFFICULT_KEYS = [
 ]
 
 
-def coverage(*thresholds: float, report: str = "r") -> pa.Table:
-    rows = [{"report_id": report, "threshold": t, "coverage": 0.5, "accuracy": 0.9} for t in thresholds]
-    return pa.Table.from_pylist(rows, schema=BY_NAME[COVERAGE].arrow)
+@pytest.fixture(scope="module")
+def coverage(rows_of: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
+    return lambda *thresholds: rows_of(COVERAGE, threshold=list(thresholds))
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def outputs(tmp_path: Path) -> Outputs:
     return Outputs(tmp_path)
 
 
-def test_write_then_read_gives_the_same_rows_and_digest(outputs, tmp_path):
+def test_write_then_read_gives_the_same_rows_and_digest(outputs, tmp_path, coverage):
     path = outputs.write(COVERAGE, "a b", coverage(0.1, 0.2), digest="d1")
     assert path == tmp_path / "outputs/reports/coverage/taxonomy_key=a%20b/part.parquet"
     assert outputs.read(COVERAGE, "a b").equals(coverage(0.1, 0.2))
@@ -73,7 +74,7 @@ def test_absent_output_reads_as_no_rows(outputs):
     assert outputs.remove_key("k") == 0
 
 
-def test_parts_are_separate_files_under_any_name(outputs):
+def test_parts_are_separate_files_under_any_name(outputs, coverage):
     for number, part in enumerate(["b/../c", ".hidden", "50%", "a"]):
         outputs.write(COVERAGE, "k", coverage(number / 10), part=part, digest=str(number))
     assert outputs.parts(COVERAGE, "k") == [".hidden", "50%", "a", "b/../c"]
@@ -84,17 +85,17 @@ def test_parts_are_separate_files_under_any_name(outputs):
     assert outputs.parts(COVERAGE, "k") == [".hidden", "50%", "b/../c"]
     for part in ["", "x" * 300]:
         with pytest.raises(Fault, match="invalid_input"):
-            outputs.write(COVERAGE, "k", coverage(), part=part)
+            outputs.write(COVERAGE, "k", coverage(0.1), part=part)
 
 
-def test_read_selects_columns_in_the_order_asked_for(outputs):
+def test_read_selects_columns_in_the_order_asked_for(outputs, coverage):
     outputs.write(COVERAGE, "k", coverage(0.1))
-    assert outputs.read(COVERAGE, "k", columns=["accuracy", "threshold"]).to_pylist() == [{"accuracy": 0.9, "threshold": 0.1}]
+    assert outputs.read(COVERAGE, "k", columns=["accuracy", "threshold"]).to_pylist() == [{"accuracy": 1.0, "threshold": 0.1}]
     with pytest.raises(Fault, match="'acuracy'"):
         outputs.read(COVERAGE, "k", columns=["acuracy"])
 
 
-def test_writer_publishes_all_batches_or_none(outputs):
+def test_writer_publishes_all_batches_or_none(outputs, coverage):
     with outputs.writer(COVERAGE, "k", "p", "d") as writer:
         writer.write(coverage(0.1))
         assert not outputs.exists(COVERAGE, "k", "p")
@@ -144,29 +145,30 @@ def test_nested_rows_come_back_unchanged(outputs):
     assert outputs.read("taxonomy.nodes", "k").to_pylist() == [row]
 
 
-def test_conform_changes_types_only_without_loss():
-    wide = pa.table(
-        {
-            "accuracy": pa.array([1, 0], pa.int64()),
-            "report_id": pa.array(["r", "r"]).dictionary_encode(),
-            "coverage": pa.array([0.5, 0.25], pa.float32()),
-            "threshold": pa.array([0.1, 0.2]),
-        }
-    )
-    assert conform(COVERAGE, wide).to_pylist() == [
-        {"report_id": "r", "threshold": 0.1, "coverage": 0.5, "accuracy": 1.0},
-        {"report_id": "r", "threshold": 0.2, "coverage": 0.25, "accuracy": 0.0},
-    ]
-    east = timezone(timedelta(hours=3))
-    when = pa.array([datetime(2026, 1, 1, 12, tzinfo=east)], pa.timestamp("ms", tz="+03:00"))
-    rows = pa.table({name: when if name == "finished_at" else value for name, value in batch_row().items()})
+def test_conform_changes_types_only_without_loss(coverage):
+    exact = coverage(0.1, 0.2)
+    other = {
+        "accuracy": pa.array([1, 0], pa.int64()),
+        "report_id": pa.array(["1", "1"]).dictionary_encode(),
+        "coverage": pa.array([0.5, 0.25], pa.float32()),
+        "threshold": pa.array([0.1, 0.2]),
+    }
+    rest = {name: exact[name] for name in exact.column_names if name not in other}
+    found = conform(COVERAGE, pa.table({**other, **rest}))
+    assert found.schema.equals(exact.schema)
+    assert found["accuracy"].to_pylist() == [1.0, 0.0]
+    assert found["coverage"].to_pylist() == [0.5, 0.25]
+    assert found["report_id"].to_pylist() == ["1", "1"]
+
+
+def test_conform_keeps_the_moment_of_times_in_other_zones_and_units(rows_of):
+    when = pa.array([datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=3)))], pa.timestamp("ms", tz="+03:00"))
+    rows = replaced(rows_of("classification.batches", finished_at=[None]), "finished_at", when)
     assert conform("classification.batches", rows)["finished_at"].to_pylist() == [datetime(2026, 1, 1, 9, tzinfo=UTC)]
 
 
-def batch_row() -> dict[str, pa.Array]:
-    texts = {name: pa.array(["x"]) for name in ("batch_id", "source_file", "index_version")}
-    counts = {name: pa.array([1]) for name in ("rows", "rejected", "abstained")}
-    return {**texts, **counts, "seconds": pa.array([1.0]), "finished_at": pa.array([datetime(2026, 1, 1, tzinfo=UTC)])}
+def replaced(rows: pa.Table, column: str, values: pa.Array) -> pa.Table:
+    return rows.set_column(rows.schema.get_field_index(column), column, values)
 
 
 @pytest.mark.parametrize(
@@ -178,17 +180,16 @@ def batch_row() -> dict[str, pa.Array]:
         ("coverage", pa.array([2**60 + 1])),
     ],
 )
-def test_rows_that_do_not_fit_name_their_column_and_publish_nothing(outputs, column, values):
+def test_rows_that_do_not_fit_name_their_column_and_publish_nothing(outputs, column, values, coverage):
     outputs.write(COVERAGE, "k", coverage(0.5), digest="good")
-    rows = coverage(0.1)
-    rows = rows.set_column(rows.schema.get_field_index(column), column, values)
+    rows = replaced(coverage(0.1), column, values)
     with pytest.raises(Fault, match=f"'{column}'") as caught:
         outputs.write(COVERAGE, "k", rows)
     assert caught.value.code == "storage_failed"
     assert outputs.digest(COVERAGE, "k") == "good"
 
 
-def test_missing_foreign_and_repeated_columns_are_refused():
+def test_missing_foreign_and_repeated_columns_are_refused(coverage):
     rows = coverage(0.1)
     with pytest.raises(Fault, match="'accuracy' is missing"):
         conform(COVERAGE, rows.drop_columns("accuracy"))
@@ -198,33 +199,34 @@ def test_missing_foreign_and_repeated_columns_are_refused():
         conform(COVERAGE, rows.append_column("accuracy", pa.array([1.0])))
 
 
-def test_times_without_a_zone_are_refused():
-    row = batch_row() | {"finished_at": pa.array([datetime(2026, 1, 1)])}
+def test_times_without_a_zone_are_refused(rows_of):
+    rows = replaced(rows_of("classification.batches", rows=[1]), "finished_at", pa.array([datetime(2026, 1, 1)]))
     with pytest.raises(Fault, match="'finished_at'"):
-        conform("classification.batches", pa.table(row))
+        conform("classification.batches", rows)
 
 
-def test_integers_that_overflow_are_refused():
-    row = {
-        "report_id": ["r"],
-        "kind": ["leaf"],
-        "bin": [2**40],
-        "low": [0.0],
-        "high": [1.0],
-        "n": [1],
-        "confidence": [None],
-        "accuracy": [None],
-    }
+def test_integers_that_overflow_are_refused(rows_of):
+    rows = rows_of("reports.calibration", bin=[4])
     with pytest.raises(Fault, match="'bin'"):
-        conform("reports.calibration", pa.table(row))
-    assert conform("reports.calibration", pa.table(row | {"bin": [4]}))["accuracy"].to_pylist() == [None]
+        conform("reports.calibration", replaced(rows, "bin", pa.array([2**40])))
+    assert conform("reports.calibration", replaced(rows, "bin", pa.array([4]))).equals(rows)
 
 
-def test_unknown_tables_and_invalid_keys_are_refused_before_any_path_is_made(outputs, tmp_path):
+def test_empty_values_are_refused_where_the_table_has_none(rows_of):
+    rows = rows_of("reports.calibration", accuracy=[None])
+    assert conform("reports.calibration", rows)["accuracy"].to_pylist() == [None]
+    with pytest.raises(Fault, match="'accuracy'"):
+        conform("reports.calibration", replaced(rows, "accuracy", pa.array(["1"])))
+    with pytest.raises(Fault, match="'n' has 1 empty"):
+        conform("reports.calibration", replaced(rows, "n", pa.array([None], pa.int64())))
+
+
+def test_unknown_tables_and_invalid_keys_are_refused_before_any_path_is_made(outputs, tmp_path, coverage):
+    rows = coverage(0.1)
     with pytest.raises(Fault, match="invalid_input"):
-        outputs.write("reports.covrage", "k", coverage())
+        outputs.write("reports.covrage", "k", rows)
     for key in ["", "..", "a/b", "__none__", " k", "a\nb", "漢" * 30]:
-        for attempt in (lambda k=key: outputs.write(COVERAGE, k, coverage()), lambda k=key: outputs.read(COVERAGE, k)):
+        for attempt in (lambda k=key: outputs.write(COVERAGE, k, rows), lambda k=key: outputs.read(COVERAGE, k)):
             with pytest.raises(Fault, match="invalid_key"):
                 attempt()
         with pytest.raises(Fault, match="invalid_key"):
@@ -232,7 +234,7 @@ def test_unknown_tables_and_invalid_keys_are_refused_before_any_path_is_made(out
     assert list(tmp_path.iterdir()) == []
 
 
-def test_difficult_keys_stay_apart_and_come_back(outputs):
+def test_difficult_keys_stay_apart_and_come_back(outputs, coverage):
     for number, key in enumerate(DIFFICULT_KEYS):
         outputs.write(COVERAGE, key, coverage(float(number)))
     assert outputs.keys(COVERAGE) == sorted(DIFFICULT_KEYS)
@@ -250,7 +252,7 @@ def is_valid(key: str) -> bool:
 
 @settings(max_examples=40, deadline=None)
 @given(key=st.text(min_size=1, max_size=20))
-def test_any_key_is_either_refused_or_stays_inside_its_table(tmp_path_factory, key):
+def test_any_key_is_either_refused_or_stays_inside_its_table(tmp_path_factory, key, coverage):
     outputs = Outputs(tmp_path_factory.mktemp("data"))
     if not is_valid(key):
         with pytest.raises(Fault, match="invalid_key"):
@@ -263,7 +265,7 @@ def test_any_key_is_either_refused_or_stays_inside_its_table(tmp_path_factory, k
     assert outputs.keys(COVERAGE) == []
 
 
-def test_remove_key_takes_all_tables_of_that_key_alone(outputs):
+def test_remove_key_takes_all_tables_of_that_key_alone(outputs, coverage):
     for key in ["a", "a b"]:
         outputs.write(COVERAGE, key, coverage(0.1))
         outputs.write("reports.calibration", key, BY_NAME["reports.calibration"].arrow.empty_table())
@@ -286,7 +288,7 @@ def test_empty_tables_exist_for_every_table_and_are_no_taxonomy(outputs):
     assert pq.read_schema(damaged).equals(BY_NAME[COVERAGE].arrow)
 
 
-def test_damaged_and_foreign_files_are_faults_that_name_the_file(outputs):
+def test_damaged_and_foreign_files_are_faults_that_name_the_file(outputs, coverage):
     path = outputs.write(COVERAGE, "k", coverage(0.1))
     whole = path.read_bytes()
     for content in [b"", b"nonsense", whole[: len(whole) // 2]]:
@@ -296,7 +298,7 @@ def test_damaged_and_foreign_files_are_faults_that_name_the_file(outputs):
                 attempt(COVERAGE, "k")
             assert str(path) in caught.value.value
     pq.write_table(pa.table({"report_id": ["r"]}), path)
-    with pytest.raises(Fault, match="'threshold'"):
+    with pytest.raises(Fault, match="has no column"):
         outputs.read(COVERAGE, "k")
 
 
@@ -305,13 +307,13 @@ import itertools, sys
 from pathlib import Path
 import pyarrow as pa
 from taxomind_resources.outputs import Outputs
-from taxomind_resources.tables import BY_NAME
-data, name, limit = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+outputs, name, limit = Outputs(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
+rows = outputs.read("reports.coverage", "template").take([0] * 20_000)
 for number in itertools.islice(itertools.count(1), limit):
-    n = 20_000
-    columns = {"report_id": pa.array([f"{name}-{number}"] * n), "threshold": pa.array([float(number)] * n)}
-    rows = pa.table(columns | {"coverage": columns["threshold"], "accuracy": columns["threshold"]})
-    Outputs(data).write("reports.coverage", "k", rows, digest=f"{name}-{number}")
+    for column, value in {"report_id": f"{name}-{number}", "threshold": float(number)}.items():
+        place = rows.schema.get_field_index(column)
+        rows = rows.set_column(place, rows.schema.field(place), pa.array([value] * rows.num_rows))
+    outputs.write("reports.coverage", "k", rows, digest=f"{name}-{number}")
     print(number, flush=True)
 """
 
@@ -321,7 +323,8 @@ def start_writer(data: Path, name: str, limit: int) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.slow
-def test_killed_writer_leaves_the_old_or_the_new_rows(outputs, tmp_path):
+def test_killed_writer_leaves_the_old_or_the_new_rows(outputs, tmp_path, coverage):
+    outputs.write(COVERAGE, "template", coverage(0.1))
     chance = random.Random(3)
     for _ in range(10):
         with start_writer(tmp_path, "w", 10_000) as process:
@@ -339,7 +342,8 @@ def test_killed_writer_leaves_the_old_or_the_new_rows(outputs, tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_that_write_one_part_at_once_never_show_a_mixture(outputs, tmp_path):
+def test_processes_that_write_one_part_at_once_never_show_a_mixture(outputs, tmp_path, coverage):
+    outputs.write(COVERAGE, "template", coverage(0.1))
     processes = [start_writer(tmp_path, name, 15) for name in "ab"]
     seen = set()
     while any(process.poll() is None for process in processes):
