@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Calibration:
     """Numbers that turn logits into probabilities.
 
     Attributes:
-        temperature: divides the logits.
+        temperature: divides the logits of texts, without and with the encoder trusted.
         internal_penalty: subtracted from the logits of internal nodes, which are rarely the whole truth.
         nowhere_energy: energies at which a text belongs here or nowhere with equal probability, without and with the encoder
             trusted; None = no test.
@@ -39,7 +40,7 @@ class Calibration:
         proven: True when the numbers were fitted on labels of this taxonomy, False for the shipped ones.
     """
 
-    temperature: float = 1.0
+    temperature: tuple[float, float] = (1.0, 1.0)
     internal_penalty: float = 3.0
     nowhere_energy: tuple[float, float] | None = None
     nowhere_width: float = 0.5
@@ -51,6 +52,16 @@ class Calibration:
         """12 hex digits over the numbers."""
         text = json.dumps({name: repr(value) for name, value in asdict(self).items()}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers as JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Calibration:
+        """The inverse of `to_json`."""
+        pairs: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return cls(**pairs)
 
     def threshold_for(self, accuracy_target: float) -> float:
         """Probability a node must reach: fitted where labels allow, else the target itself (unproven)."""
@@ -89,14 +100,6 @@ class Masses:
         return np.ascontiguousarray((mass * self.belongs).T, np.float32)
 
 
-def energies(tree: Taxonomy, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Log of the summed exponentials over leaves, float32[b]."""
-    leaves = logits[tree.is_leaf]
-    top = leaves.max(axis=0)
-    result: NDArray[np.float32] = top + np.log(np.exp(leaves - top).sum(axis=0))
-    return result
-
-
 def masses(
     tree: Taxonomy,
     logits: NDArray[np.float32],
@@ -114,20 +117,25 @@ def masses(
     """
     belongs = np.ones(logits.shape[1], np.float32)
     inner = ~tree.is_leaf
-    logits *= np.float32(1 / calibration.temperature)
+    temperature = _between(calibration.temperature, trusted)
+    logits /= temperature
     logits[inner] -= np.float32(calibration.internal_penalty)
     top = logits.max(axis=0)
     own = np.exp(logits - top)
     total = own.sum(axis=0)
-    energy = top + np.log(total)
+    energy = temperature * (top + np.log(total))
     if abstain and calibration.nowhere_energy is not None:
-        without, with_encoder = calibration.nowhere_energy
-        odds = (energy - (without + (with_encoder - without) * trusted)) / calibration.nowhere_width
+        odds = (energy - _between(calibration.nowhere_energy, trusted)) / calibration.nowhere_width
         belongs = (1 / (1 + np.exp(-odds))).astype(np.float32)
     own /= total
     running = np.zeros((own.shape[0] + 1, own.shape[1]), np.float64)
     np.cumsum(own, axis=0, dtype=np.float64, out=running[1:])
     return Masses(tree, running, belongs, energy, logits)
+
+
+def _between(pair: tuple[float, float], trusted: NDArray[np.float32]) -> NDArray[np.float32]:
+    """From the first number (not trusted) to the second (trusted), float32[b]."""
+    return (pair[0] + (pair[1] - pair[0]) * trusted).astype(np.float32)
 
 
 @lru_cache(maxsize=1)

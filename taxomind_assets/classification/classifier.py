@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from taxomind_assets.taxonomy.tree import Taxonomy
     from taxomind_resources.embedding import Embedder
 
 #: Floats that one block of scores may hold; a block then stays in the processor's cache and memory stays flat.
@@ -42,7 +43,7 @@ class Classifier:
         index: the node index.
         embedder: the model that the index was made with.
         settings: settings of this taxonomy.
-        calibration: numbers that make probabilities; the shipped ones when None.
+        calibration: numbers that make probabilities; the index's own when None.
     """
 
     def __init__(
@@ -51,8 +52,8 @@ class Classifier:
         self.index = index
         self.embedder = embedder
         self.settings = settings
-        self.calibration = calibration or Calibration(nowhere_energy=index.nowhere_energy)
-        self.scorer = Scorer(index)
+        self.calibration = calibration or index.calibration
+        self.scorer = Scorer(index, settings.scoring.negative_weight)
 
     @classmethod
     def load(
@@ -72,7 +73,7 @@ class Classifier:
         return cls(index, embedder, own)
 
     @property
-    def tree(self):  # type: ignore[no-untyped-def]
+    def tree(self) -> Taxonomy:
         """The taxonomy."""
         return self.index.tree
 
@@ -154,7 +155,7 @@ class Classifier:
             mass.of(decisions.alternatives),
             found.leaves,
             found.leaf_probabilities[:, 0],
-            np.array(decisions.details or [None] * len(texts), object),
+            _objects(decisions.details, len(texts)),
         )
 
     def _decide(self, texts: Sequence[str], vectors: NDArray[np.float32], mass: Masses, found: Route) -> Decisions:
@@ -189,6 +190,14 @@ def _checked(texts: Sequence[str]) -> list[str]:
         if not isinstance(text, str):
             raise Fault("invalid_input", "A text is not a string.", value=text, allowed="a list of strings")
     return [clean(text) for text in texts]
+
+
+def _objects(values: Sequence[object] | None, size: int) -> NDArray[np.object_]:
+    """object[size] of the values, or of None."""
+    array = np.full(size, None, object)
+    if values:
+        array[:] = list(values)
+    return array
 
 
 def _repeat(value: str, times: int) -> pa.Array:

@@ -7,21 +7,20 @@ up to tens of thousands of nodes, also faster than a search index.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from taxomind_assets.classification.decisions import Decisions
 from taxomind_assets.classification.descent import Hits
-from taxomind_assets.classification.rules import beam, candidate_subgraph, route_by_rules
-from taxomind_assets.classification.validation import validate
+from taxomind_assets.classification.validation import RETRY_FACTOR, route_validated
 from taxomind_assets.taxonomy.tree import ROOT
+from taxomind_assets.views.texts import VIEWS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from taxomind_assets.classification.calibration import Masses
+    from taxomind_assets.classification.decisions import Decisions
     from taxomind_assets.classification.scoring import Scorer
     from taxomind_resources.settings import RetrievalSettings, ScoringSettings, Settings
 
@@ -34,9 +33,9 @@ def view_similarities(scorer: Scorer, vectors: NDArray[np.float32]) -> dict[str,
     """Best cosine per node and view, float32[b, n] each; a very low number where a node lacks the view."""
     index = scorer.index
     n = len(index.tree)
-    found = {}
-    for view in ("label", "definition", "example"):
-        rows = np.flatnonzero(np.array([text.view == view for text in index.texts], np.bool_))
+    found: dict[str, NDArray[np.float32]] = {}
+    for view in VIEWS:
+        rows = index.rows_of(view)
         best = np.full((n, vectors.shape[0]), _MISSING, np.float32)
         if rows.size:
             owners = index.owners[rows]
@@ -65,11 +64,7 @@ def merge_by_rank(sources: Sequence[Hits], n: int, k: int) -> Hits:
 
 
 def retrieve(
-    scorer: Scorer,
-    texts: Sequence[str],
-    vectors: NDArray[np.float32],
-    similarities: Mapping[str, NDArray[np.float32]],
-    settings: RetrievalSettings,
+    scorer: Scorer, texts: Sequence[str], similarities: Mapping[str, NDArray[np.float32]], settings: RetrievalSettings
 ) -> Hits:
     """Retrieved nodes of any level for b texts.
 
@@ -94,14 +89,27 @@ def _with_neighbours(scorer: Scorer, hits: Hits, count: int) -> Hits:
     if count == 0:
         return hits
     nodes, scores = hits
-    texts = scorer.index.whole_vectors
+    vectors = scorer.index.whole_vectors
     flat = np.unique(nodes[nodes != ROOT])
-    near = np.zeros((len(scorer.tree), count), np.int32)
-    similar = texts[flat] @ texts.T
+    near = np.full((len(scorer.tree), count), ROOT, np.int32)
+    similar = vectors[flat] @ vectors.T
     similar[np.arange(flat.size), flat] = _MISSING
     near[flat] = top_nodes(similar, count)[0]
     added = np.where(nodes[:, :, None] == ROOT, ROOT, near[np.maximum(nodes, 0)]).reshape(nodes.shape[0], -1)
-    return np.concatenate((nodes, added), axis=1), np.concatenate((scores, np.repeat(scores, count, axis=1)), axis=1)
+    together = np.concatenate((nodes, added), axis=1)
+    values = np.concatenate((scores, np.repeat(scores, count, axis=1)), axis=1)
+    return _without_repeats(together, values)
+
+
+def _without_repeats(nodes: NDArray[np.int32], scores: NDArray[np.float32]) -> Hits:
+    """Keep the first appearance of each node in a row; later ones become padding."""
+    order = np.argsort(nodes, axis=1, kind="stable")
+    ordered = np.take_along_axis(nodes, order, axis=1)
+    repeated = np.zeros_like(ordered, np.bool_)
+    repeated[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    drop = np.zeros_like(repeated)
+    np.put_along_axis(drop, order, repeated, axis=1)
+    return np.where(drop, ROOT, nodes).astype(np.int32), np.where(drop, -np.inf, scores).astype(np.float32)
 
 
 def pooled_scores(
@@ -137,63 +145,21 @@ def _fused_cosines(scorer: Scorer, texts: Sequence[str], vectors: NDArray[np.flo
 def decide_by_rules(
     scorer: Scorer, texts: Sequence[str], vectors: NDArray[np.float32], mass: Masses, settings: Settings
 ) -> Decisions:
-    """Answers by the older service's tests: retrieve, span the subgraph, route down, validate (stop rule `rules`).
-
-    Texts whose validation lacks support are retrieved once more, three times as widely.
-    """
+    """Answers by the older service's tests: retrieve, span the subgraph, route down, validate (stop rule `rules`)."""
     similarities = view_similarities(scorer, vectors)
     scores = pooled_scores(scorer, texts, vectors, similarities, settings.scoring)
-    known = _Known(scorer, similarities, scores, mass.matrix())
-    decisions = _routed(known, texts, vectors, settings)
-    details = decisions.details or []
-    short = np.flatnonzero([str(d.get("validation_status", "")).startswith("INSUFFICIENT") for d in details])
-    if not short.size:
-        return decisions
-    wider = settings.retrieval.model_copy(update={"retrieval_k": 3 * settings.retrieval.retrieval_k})
-    again = _routed(
-        known.of(short), [texts[i] for i in short], vectors[short], settings.model_copy(update={"retrieval": wider})
+
+    def hits(rows: NDArray[np.int64], factor: int) -> Hits:
+        wider = settings.retrieval.model_copy(update={"retrieval_k": factor * settings.retrieval.retrieval_k})
+        known = {view: values[rows] for view, values in similarities.items()}
+        return retrieve(scorer, [texts[row] for row in rows], known, wider)
+
+    return route_validated(
+        scorer.tree,
+        scores,
+        hits(np.arange(len(texts)), 1),
+        settings.retrieval,
+        settings.routing,
+        probabilities=mass.matrix(),
+        retrieve_more=lambda rows: hits(rows, RETRY_FACTOR),
     )
-    return _replaced(decisions, short, again)
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What routing by rules needs of b texts and does not depend on the number of hits."""
-
-    scorer: Scorer
-    similarities: Mapping[str, NDArray[np.float32]]
-    scores: NDArray[np.float32]
-    probabilities: NDArray[np.float32]
-
-    def of(self, rows: NDArray[np.int64]) -> _Known:
-        """The same for some of the texts."""
-        parts = {view: values[rows] for view, values in self.similarities.items()}
-        return _Known(self.scorer, parts, self.scores[rows], self.probabilities[rows])
-
-
-def _routed(known: _Known, texts: Sequence[str], vectors: NDArray[np.float32], settings: Settings) -> Decisions:
-    tree, routing = known.scorer.tree, settings.routing
-    hits = retrieve(known.scorer, texts, vectors, known.similarities, settings.retrieval)
-    candidates = candidate_subgraph(tree, hits)
-    beams = beam(tree, hits, settings.retrieval)
-    routed = route_by_rules(tree, known.scores, candidates, beams, routing, probabilities=known.probabilities)
-    return validate(
-        tree=tree,
-        scores=known.scores,
-        candidates=candidates,
-        decisions=routed,
-        threshold=routing.validation_threshold,
-        stability_margin=routing.validation_stability_margin,
-        deepen_margin=routing.validation_deepen_margin if routing.validation_deepen else None,
-        max_level=routing.max_depth,
-    )
-
-
-def _replaced(decisions: Decisions, rows: NDArray[np.int64], others: Decisions) -> Decisions:
-    nodes, reasons, ambiguous = decisions.nodes.copy(), decisions.reasons.copy(), decisions.ambiguous.copy()
-    alternatives, details = decisions.alternatives.copy(), list(decisions.details or [])
-    nodes[rows], reasons[rows], ambiguous[rows] = others.nodes, others.reasons, others.ambiguous
-    alternatives[rows] = others.alternatives
-    for row, detail in zip(rows.tolist(), others.details or [], strict=True):
-        details[row] = detail
-    return Decisions(nodes, reasons, ambiguous, alternatives, details)

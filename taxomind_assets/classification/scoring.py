@@ -80,18 +80,25 @@ class _Lexical:
 
 
 class Scorer:
-    """Scores texts against all n nodes of an index. Immutable; safe to share between threads."""
+    """Scores texts against all n nodes of an index. Immutable; safe to share between threads.
 
-    def __init__(self, index: NodeIndex) -> None:
+    Args:
+        index: the node index.
+        negative_weight: how much a node loses for a negative example that is nearer than its own texts.
+    """
+
+    def __init__(self, index: NodeIndex, negative_weight: float = 0.5) -> None:
         self.index = index
+        self.negative_weight = negative_weight
         self.tree: Taxonomy = index.tree
         self.trust = LanguageTrust.fit(index)
         named = index.naming_rows
-        others = np.setdiff1d(np.arange(len(index.texts)), named)
+        examples, negatives = index.rows_of("example"), index.rows_of("negative")
         self._naming = RowMaxima.of(index.owners[named])
-        self._examples = RowMaxima.of(index.owners[others])
-        self._rows = np.concatenate((named[self._naming.order], others[self._examples.order]))
-        self._vectors = np.ascontiguousarray(index.vectors[self._rows])
+        self._examples = RowMaxima.of(index.owners[examples])
+        self._negatives = RowMaxima.of(index.owners[negatives])
+        self._negative_vectors = index.vectors[negatives[self._negatives.order]]
+        self._vectors = index.vectors[np.concatenate((named[self._naming.order], examples[self._examples.order]))]
         self._depth_steps = [np.flatnonzero(self.tree.depths == depth) for depth in range(2, self.tree.depth + 1)]
 
     @cached_property
@@ -108,7 +115,8 @@ class Scorer:
     def _context(self) -> NDArray[np.float32]:
         """float32[n, d]: whole and path vectors by their logit weights; one product gives both views."""
         weights = [np.float32(TRUSTED.logit_weight(name)) for name in ("whole", "path")]
-        return weights[0] * self.index.whole_vectors + weights[1] * self.index.path_vectors
+        combined: NDArray[np.float32] = weights[0] * self.index.whole_vectors + weights[1] * self.index.path_vectors
+        return combined
 
     def logits(
         self, vectors: NDArray[np.float32], texts: Sequence[str], trusted: NDArray[np.float32] | None = None
@@ -124,6 +132,7 @@ class Scorer:
         columns = np.ascontiguousarray(vectors.T)
         naming, best = self._best_texts(columns)
         total = best * _weights("best_text", trusted)
+        self._penalise(total, columns, best, trusted)
         if trusted.any():
             total += self._context @ (columns * trusted)
             total += self._ancestors(naming) * _weights("ancestors", trusted)
@@ -149,6 +158,8 @@ class Scorer:
         }
         found |= {name: self.words(name, texts) for name in _LEXICAL}
         weighted = {name: found[name] * _weights(name, trusted) for name in VIEWS}
+        weighted["negative_examples"] = np.zeros_like(best)
+        self._penalise(weighted["negative_examples"], columns, best, trusted)
         return {name: part for name, part in weighted.items() if np.any(part)}
 
     def words(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -158,7 +169,8 @@ class Scorer:
     def largest_logit(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Logit of a node with which all views agree fully, float32[b]."""
         trusted = self.trust.of(texts)
-        return np.sum([_weights(name, trusted) for name in VIEWS], axis=0, dtype=np.float32)
+        total: NDArray[np.float32] = np.sum([_weights(name, trusted) for name in VIEWS], axis=0, dtype=np.float32)
+        return total
 
     def _best_texts(self, columns: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Best cosine per node among its labels and definitions, and among all its texts, float32[n, b] each."""
@@ -171,6 +183,16 @@ class Scorer:
         groups = self._examples.groups
         best[groups] = np.maximum(best[groups], examples)
         return naming, best
+
+    def _penalise(
+        self, total: NDArray[np.float32], columns: NDArray[np.float32], best: NDArray[np.float32], trusted: NDArray[np.float32]
+    ) -> None:
+        """Take from `total` [n, b] what nodes lose to negative examples that are nearer than their best text."""
+        groups = self._negatives.groups
+        if groups.size and self.negative_weight:
+            nearest = self._negatives(self._negative_vectors @ columns)
+            excess = np.maximum(nearest - best[groups], 0)
+            total[groups] -= excess * (np.float32(self.negative_weight) * _weights("best_text", trusted))
 
     def _ancestors(self, naming: NDArray[np.float32]) -> NDArray[np.float32]:
         """Mean over the strict ancestors of their best label or definition; 0 for top nodes."""
@@ -187,7 +209,8 @@ class Scorer:
         rows = []
         for vector, node in zip(vectors, nodes, strict=True):
             first, last = np.searchsorted(self.index.owners, [node, node + 1])
-            rows.append(int(first + np.argmax(self.index.vectors[first:last] @ vector)) if node != ROOT else -1)
+            own = np.array([row for row in range(first, last) if self.index.texts[row].view != "negative"], np.int64)
+            rows.append(int(own[np.argmax(self.index.vectors[own] @ vector)]) if node != ROOT else -1)
         return rows
 
 
@@ -199,4 +222,5 @@ def _weights(name: str, trusted: NDArray[np.float32]) -> NDArray[np.float32]:
 def _shortness(texts: Sequence[str]) -> NDArray[np.float32]:
     """float32[b] in 0..1: 1 up to eight words, then falling (lexical views mislead on long texts, measured)."""
     words = np.fromiter((text.count(" ") + 1 for text in texts), np.float32, len(texts))
-    return np.minimum(1.0, _LONG_TEXT_WORDS / words).astype(np.float32)
+    shares: NDArray[np.float32] = np.minimum(1.0, _LONG_TEXT_WORDS / words).astype(np.float32)
+    return shares

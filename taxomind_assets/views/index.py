@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from taxomind_assets.classification.calibration import Calibration
 from taxomind_assets.taxonomy.records import taxonomy_from_table, taxonomy_to_table
 from taxomind_assets.taxonomy.tree import Taxonomy
-from taxomind_assets.views.texts import TEXT_POLICY_VERSION, NodeViewText, path_text, whole_text
+from taxomind_assets.views.texts import TEXT_POLICY_VERSION, VIEWS, NodeViewText, Role, path_text, whole_text
 from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 FORMAT_VERSION: Final = 1
 #: Word pieces per word of the labels up to which an encoder's language is trusted.
 TRUSTED_FERTILITY: Final = 1.6
-_NAMING: Final = ("label", "definition")
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class NodeIndex:
         tree: n nodes in preorder.
         version: 12 hex digits over everything the index depends on.
         spec: the embedding model and how it was used, as JSON types.
-        texts: m embedded texts, sorted by node; all of `label`, `definition`, `example`.
+        texts: m embedded texts, sorted by node; labels, definitions, examples and negative examples.
         vectors: float32[m, d], unit rows.
         languages: fertility (word pieces per word of the labels) of each language of the taxonomy.
         trusted_languages: languages in which vectors lead.
-        nowhere_energy: energies under which a text belongs nowhere, without and with the encoder trusted (see `build.py`).
+        calibration: numbers that turn its scores into probabilities, fitted on the taxonomy's own texts.
     """
 
     tree: Taxonomy
@@ -52,7 +52,7 @@ class NodeIndex:
     vectors: NDArray[np.float32]
     languages: Mapping[str, float]
     trusted_languages: frozenset[str]
-    nowhere_energy: tuple[float, float] | None = None
+    calibration: Calibration = field(default_factory=Calibration)
 
     @cached_property
     def owners(self) -> NDArray[np.int32]:
@@ -60,15 +60,14 @@ class NodeIndex:
         position = self.tree.position
         return np.array([position[text.code] for text in self.texts], np.int32)
 
-    @cached_property
-    def naming_rows(self) -> NDArray[np.int64]:
-        """Rows of the texts that name a node (labels and definitions)."""
-        return np.flatnonzero(np.array([text.view in _NAMING for text in self.texts], np.bool_))
+    def rows_of(self, *roles: Role) -> NDArray[np.int64]:
+        """Rows of the texts with these roles, ascending."""
+        return np.flatnonzero(np.array([text.view in roles for text in self.texts], np.bool_))
 
     @cached_property
-    def naming_starts(self) -> NDArray[np.int64]:
-        """First naming row of each node; every node has a label."""
-        return np.flatnonzero(np.diff(self.owners[self.naming_rows], prepend=-1))
+    def naming_rows(self) -> NDArray[np.int64]:
+        """Rows of the texts that name a node (labels and definitions); every node has a label."""
+        return self.rows_of("label", "definition")
 
     @cached_property
     def whole_vectors(self) -> NDArray[np.float32]:
@@ -77,8 +76,8 @@ class NodeIndex:
         As good as embedding the concatenated text (measured), and a changed definition embeds one text, not two.
         """
         total = np.zeros((len(self.tree), self.vectors.shape[1]), np.float32)
-        for view in ("label", "definition", "example"):
-            rows = np.flatnonzero(np.array([text.view == view for text in self.texts], np.bool_))
+        for view in VIEWS:
+            rows = self.rows_of(view)
             part = np.zeros_like(total)
             np.add.at(part, self.owners[rows], self.vectors[rows])
             total += unit_rows(part)
@@ -88,7 +87,7 @@ class NodeIndex:
     def path_vectors(self) -> NDArray[np.float32]:
         """float32[n, d]: sum of the label vectors from the top node to the node, unit rows."""
         labels = np.zeros((len(self.tree), self.vectors.shape[1]), np.float32)
-        rows = np.flatnonzero(np.array([text.view == "label" for text in self.texts], np.bool_))
+        rows = self.rows_of("label")
         np.add.at(labels, self.owners[rows], self.vectors[rows])
         sums = unit_rows(labels)
         for depth in range(2, self.tree.depth + 1):
@@ -128,7 +127,7 @@ class NodeIndex:
             "spec": dict(self.spec),
             "languages": dict(self.languages),
             "trusted_languages": sorted(self.trusted_languages),
-            "nowhere_energy": self.nowhere_energy,
+            "calibration": self.calibration.to_json(),
         }
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
 
@@ -160,14 +159,15 @@ class NodeIndex:
             vectors,
             manifest["languages"],
             frozenset(manifest["trusted_languages"]),
-            tuple(manifest["nowhere_energy"]) if manifest["nowhere_energy"] else None,
+            Calibration.from_json(manifest["calibration"]),
         )
 
 
 def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of length one; zero rows stay zero."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    units: NDArray[np.float32] = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    return units
 
 
 def _texts_table(texts: Sequence[NodeViewText]) -> Any:

@@ -21,6 +21,8 @@ from taxomind_resources.settings import TextSettings
 
 TEXT_POLICY_VERSION: Final = "1"
 View = Literal["label", "definition", "example"]
+#: What a text is to its node; texts that look right and belong elsewhere are kept in the example view.
+Role = Literal["label", "definition", "example", "negative"]
 VIEWS: Final[tuple[View, ...]] = ("label", "definition", "example")
 
 # Control characters that are no white space, halves of pairs, and signs without width or meaning (soft hyphen, zero-width
@@ -35,7 +37,7 @@ class NodeViewText:
     """One text of a node that gets a vector. `text_hash`: 16 hex digits of the SHA-256 of `text`."""
 
     code: str
-    view: View
+    view: Role
     language: str
     text: str
     text_hash: str
@@ -114,26 +116,25 @@ def node_texts(taxonomy: Taxonomy) -> dict[View, list[NodeViewText]]:
     for node in taxonomy.nodes:
         for view in VIEWS:
             seen: set[str] = set()
-            for language, raw in _view_texts(node.texts, view):
+            for role, language, raw in _view_texts(node.texts, view):
                 text = clean(raw)
                 identity = normalise(text)
                 if identity and identity not in seen:
                     seen.add(identity)
-                    views[view].append(NodeViewText(node.code, view, language, text, text_hash(text)))
+                    views[view].append(NodeViewText(node.code, role, language, text, text_hash(text)))
     return views
 
 
-def _view_texts(texts: Iterable[NodeText], view: View) -> Iterable[tuple[str, str]]:
+def _view_texts(texts: Iterable[NodeText], view: View) -> Iterable[tuple[Role, str, str]]:
+    """(role, language, text) of one node's texts in a view."""
     for text in texts:
         if view == "label":
-            yield text.language, text.label
-            for alias in text.aliases:
-                yield text.language, alias
+            yield from ((view, text.language, name) for name in (text.label, *text.aliases))
         elif view == "definition":
-            yield text.language, text.definition
+            yield view, text.language, text.definition
         else:
-            for example in text.examples:
-                yield text.language, example
+            yield from ((view, text.language, example) for example in text.examples)
+            yield from (("negative", text.language, example) for example in text.negative_examples)
 
 
 def path_text(taxonomy: Taxonomy, node: int, language: str) -> str:
