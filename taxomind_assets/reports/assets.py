@@ -1,7 +1,5 @@
 """REPORTS: how good the answers are, on texts whose codes are known."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any, Final
 
 from dagster import AssetExecutionContext, AssetSpec, MaterializeResult, MetadataValue, asset
@@ -66,7 +64,7 @@ def error_report(
     return result
 
 
-def _report(key: str, settings: Settings, inbox: Inbox, outputs: Outputs) -> Written:
+def _report(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs") -> Written:
     from taxomind_assets.classification.classifier import Classifier
     from taxomind_assets.reports.report import draw_figures, make_report, read_labelled
 
@@ -87,7 +85,7 @@ def _report(key: str, settings: Settings, inbox: Inbox, outputs: Outputs) -> Wri
     return Written(report.metrics["report_id"][0].as_py(), report.errors.num_rows, metadata)
 
 
-def _refusals(labelled: Labelled) -> dict[str, Any]:
+def _refusals(labelled: "Labelled") -> dict[str, Any]:
     refused = [f"{reason}: {count:,} rows" for reason, count in sorted(labelled.refused.items())]
     return {
         "rows refused": sum(labelled.refused.values()),
@@ -95,7 +93,7 @@ def _refusals(labelled: Labelled) -> dict[str, Any]:
     }
 
 
-def _headline(tree: Taxonomy, report: Report) -> dict[str, Any]:
+def _headline(tree: "Taxonomy", report: "Report") -> dict[str, Any]:
     from taxomind_assets.reports.metrics import value_of
     from taxomind_assets.reports.summary import as_markdown
 
@@ -109,7 +107,7 @@ def _headline(tree: Taxonomy, report: Report) -> dict[str, Any]:
     }
 
 
-def _save_figures(key: str, outputs: Outputs, drawn: dict[str, bytes]) -> dict[str, Any]:
+def _save_figures(key: str, outputs: "Outputs", drawn: dict[str, bytes]) -> dict[str, Any]:
     from taxomind_assets.reports.figures import as_markdown_image
     from taxomind_resources.files import folder_name, replace_bytes
 

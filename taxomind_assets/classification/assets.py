@@ -1,0 +1,170 @@
+"""CLASSIFICATION: the texts of the inbox, answered."""
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Literal
+
+from dagster import AssetExecutionContext, AssetSpec, Config, DagsterLogManager, MaterializeResult, asset
+from pydantic import Field
+
+from taxomind_assets.by_key import Written, for_each_key
+from taxomind_assets.metadata import bullet_list, preview, table_metadata
+from taxomind_assets.partitions import taxonomy_keys
+from taxomind_assets.pending import SEEN
+from taxomind_assets.taxonomy.assets import OWNERS
+from taxomind_assets.views.assets import node_index
+from taxomind_resources.dagster_resources import InboxResource, OutputsResource, SettingsResource
+from taxomind_resources.tables import BY_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from taxomind_assets.classification.batches import Batch, BatchRunner
+    from taxomind_resources.inbox import Inbox, InboxFile
+    from taxomind_resources.outputs import Outputs
+    from taxomind_resources.settings import Settings
+
+_SHOWN = ["text", "language", "path", "label", "confidence", "stop_reason", "alternatives"]
+
+text_files = AssetSpec(
+    "text_files",
+    description="Files of texts as they were handed in: `inbox/<key>/texts/*.csv`, `.jsonl` or `.parquet`.",
+    group_name="inbox",
+    kinds={"file"},
+    owners=OWNERS,
+    tags={"taxomind/stage": "inbox"},
+    partitions_def=taxonomy_keys,
+)
+
+
+class ClassificationConfig(Config):
+    """Which files are classified."""
+
+    reclassify: Literal["none", "stale", "all"] = Field(
+        "none",
+        description="none: only files that are new; stale: also those answered with another index or other settings; all: all",
+    )
+
+
+@asset(
+    deps=[text_files, node_index],
+    partitions_def=taxonomy_keys,
+    group_name="classification",
+    kinds={"python", "parquet"},
+    owners=OWNERS,
+    tags={"taxomind/stage": "classification"},
+    code_version="1",
+    metadata=table_metadata(
+        "classification.results",
+        {
+            **{name: [("text_files", name)] for name in ("text_id", "text", "language")},
+            **{name: [("node_index", "code")] for name in ("code", "path", "alternatives", "top_codes")},
+        },
+    ),
+)
+def classification_results(
+    context: AssetExecutionContext,
+    config: ClassificationConfig,
+    settings: SettingsResource,
+    inbox: InboxResource,
+    outputs: OutputsResource,
+) -> MaterializeResult[Any]:
+    """A place in the taxonomy for every text: code, path, confidence per level, why it stops there, and the next best.
+
+    Each file is a batch named by its content; a batch is classified once. A run that was killed goes on at the first shard that
+    is not whole. A file that cannot be read is noted in `classification.rejected_rows` and does not stop the others.
+    """
+    opened = settings.load(), inbox.open(), outputs.open()
+    result = for_each_key(context, lambda key: _classify(key, *opened, config=config, log=context.log))
+    outputs.publish()
+    return result
+
+
+def _classify(
+    key: str,
+    settings: "Settings",
+    inbox: "Inbox",
+    outputs: "Outputs",
+    *,
+    config: ClassificationConfig,
+    log: DagsterLogManager,
+) -> Written:
+    from taxomind_assets.classification.batches import BatchRunner
+    from taxomind_assets.classification.classifier import Classifier
+
+    # The digest comes first: a file that arrives meanwhile makes it differ from the inbox, so the next run sees it.
+    digest = inbox.digest(key, "texts")
+    files = inbox.files(key, "texts")
+    runner = BatchRunner(key, outputs, Classifier.load(key, settings), log.info)
+    done = [_logged(runner.run(file, batch_id), log) for file, batch_id in _chosen(files, runner, config.reclassify)]
+    empty = BY_NAME["classification.batches"].arrow.empty_table()
+    outputs.write("classification.batches", key, empty, digest=digest, part=SEEN)
+    batches = outputs.read("classification.batches", key)
+    return Written(_data_version(key, outputs), sum(batches["rows"].to_pylist()), _metadata(key, outputs, files, done, batches))
+
+
+def _chosen(files: "list[InboxFile]", runner: "BatchRunner", reclassify: str) -> "Iterator[tuple[InboxFile, str]]":
+    """The files to classify, with their batch ids. The same content under two names is one batch."""
+    seen: set[str] = set()
+    for file in files:
+        batch_id = file.content_id()
+        if batch_id in seen:
+            continue
+        seen.add(batch_id)
+        current = runner.is_current(batch_id) if reclassify == "stale" else runner.is_done(batch_id)
+        if reclassify == "all" or not current:
+            yield file, batch_id
+
+
+def _logged(batch: "Batch", log: DagsterLogManager) -> "Batch":
+    log.info(
+        f"{batch.source_file}: {batch.rows:,} texts in {batch.seconds:.1f} s, {batch.abstained:,} without an answer, "
+        f"{batch.rejected:,} rows refused, {batch.resumed} of {batch.shards} shards from a former run"
+    )
+    if batch.refused:
+        log.warning(f"{batch.source_file}: {batch.refused}")
+    return batch
+
+
+def _metadata(
+    key: str, outputs: "Outputs", files: "list[InboxFile]", done: "list[Batch]", batches: "pa.Table"
+) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "text files": len(files),
+        "batches of this run": len(done),
+        "batches": preview(
+            batches.sort_by([("finished_at", "descending")]), ["source_file", "rows", "rejected", "abstained", "seconds"]
+        ),
+    }
+    if not files:
+        metadata["note"] = f"There are no text files; put them into inbox/{key}/texts."
+    refused = [f"{batch.source_file}: {batch.refused}" for batch in done if batch.refused]
+    if refused:
+        metadata["refused files"] = bullet_list(refused)
+    rows = sum(batch.rows for batch in done)
+    if rows:
+        answered = rows - sum(batch.abstained for batch in done)
+        seconds = sum(batch.seconds for batch in done)
+        metadata |= {
+            "texts of this run": rows,
+            "rows refused in this run": sum(batch.rejected for batch in done),
+            "share answered": answered / rows,
+            "mean depth of answers": sum(batch.depth_sum for batch in done) / max(answered, 1),
+            "texts per second": rows / max(seconds, 1e-9),
+            "answers": _answers_preview(key, outputs, done),
+        }
+    return metadata
+
+
+def _answers_preview(key: str, outputs: "Outputs", done: "list[Batch]") -> Any:
+    from taxomind_assets.classification.batches import shard_part
+
+    batch = next(batch for batch in done if batch.rows)
+    return preview(outputs.read("classification.results", key, columns=_SHOWN, parts=[shard_part(batch.batch_id, 0)]), _SHOWN)
+
+
+def _data_version(key: str, outputs: "Outputs") -> str:
+    parts = [part for part in outputs.parts("classification.batches", key) if part != SEEN]
+    lines = [f"{part}\t{outputs.digest('classification.batches', key, part)}" for part in parts]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

@@ -1,0 +1,156 @@
+"""What a taxonomy's inputs still ask for: the one comparison of inbox and outputs that sensors and status commands share.
+
+Every output says in its own file what it was made from. Nothing is remembered elsewhere, so nothing can be lost, done twice or
+disagree with the files; and since only folders and parquet footers are read, a thousand taxonomies take a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Final
+
+from taxomind_resources.faults import Fault
+
+if TYPE_CHECKING:
+    from taxomind_resources.inbox import Inbox
+    from taxomind_resources.index_store import IndexStore
+    from taxomind_resources.outputs import Outputs
+    from taxomind_resources.settings import Settings
+
+#: Part of `taxonomy.rejected_rows` that says why the file in the inbox was refused as a whole.
+REFUSED: Final = "refused"
+#: Part of `classification.batches` without rows, whose digest is that of the text files that have been dealt with.
+SEEN: Final = "inbox"
+#: Settings of the group `embedding` that change vectors; the others only change how fast they come.
+_VECTOR_SETTINGS: Final = {
+    "provider",
+    "model",
+    "revision",
+    "number_format",
+    "query_prompt",
+    "document_prompt",
+    "dimensions",
+    "max_tokens",
+    "max_chars",
+    "base_url",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NodesState:
+    """What `taxonomy.enriched_nodes` was made from: content version of the nodes and digest of the file in the inbox."""
+
+    taxonomy_version: str
+    taxonomy_digest: str
+
+    def digest(self) -> str:
+        """As it stands in the output's file."""
+        return ":".join(astuple(self))
+
+    @classmethod
+    def parse(cls, digest: str | None) -> NodesState:
+        """The inverse of `digest`; empty fields when there is none."""
+        return cls(*_fields(digest, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """What `views.node_vectors` was made from. `embedding_digest`: hash of the settings that change vectors."""
+
+    taxonomy_version: str
+    vector_class: str
+    taxonomy_digest: str
+    embedding_digest: str
+
+    def digest(self) -> str:
+        """As it stands in the output's file."""
+        return ":".join(astuple(self))
+
+    @classmethod
+    def parse(cls, digest: str | None) -> IndexState:
+        """The inverse of `digest`; empty fields when there is none."""
+        return cls(*_fields(digest, 4))
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What one taxonomy waits for. Each field is '' when nothing is to be done, else a digest of what asks for it.
+
+    Attributes:
+        build: the taxonomy file or the embedding model is new: the index must be built.
+        texts: there are text files that have not been classified.
+        report: there are labelled files, or a new index, that the report does not cover yet.
+        waiting: sentences about inputs that cannot be dealt with now, and what they wait for.
+    """
+
+    build: str
+    texts: str
+    report: str
+    waiting: tuple[str, ...] = ()
+
+
+def embedding_digest(settings: Settings, key: str) -> str:
+    """12 hex digits over the settings that change this taxonomy's vectors.
+
+    Raises:
+        Fault: `unknown_setting` or `invalid_setting`.
+    """
+    values = settings.for_taxonomy(key).embedding.model_dump(mode="json", include=_VECTOR_SETTINGS)
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def report_digest(labelled_digest: str, index_version: str, settings: Settings, key: str) -> str:
+    """What a report is made from: the labelled files, the index and the settings that decide."""
+    return f"{labelled_digest}:{index_version}:{settings.for_taxonomy(key).deciding_version()}"
+
+
+def pending(key: str, settings: Settings, inbox: Inbox, outputs: Outputs, indexes: IndexStore) -> Pending:
+    """Compare the inbox with the outputs for one taxonomy. Opens no input file.
+
+    Raises:
+        Fault: `invalid_key`, `storage_failed`, `unknown_setting` or `invalid_setting`.
+    """
+    build, waiting = _build(key, settings, inbox, outputs)
+    texts, labelled = inbox.digest(key, "texts"), inbox.digest(key, "labelled")
+    version = indexes.current(key)
+    if version is None:
+        if not build and (texts or labelled):
+            waiting = (*waiting, f"{key}: texts wait for a taxonomy that can be built.")
+        return Pending(build, "", "", waiting)
+    seen = outputs.digest("classification.batches", key, SEEN)
+    reported = outputs.digest("reports.metrics", key)
+    report = report_digest(labelled, version, settings, key) if labelled else ""
+    return Pending(build, "" if texts == (seen or "") else texts, "" if report == (reported or "") else report, waiting)
+
+
+def refusal(key: str, outputs: Outputs) -> str | None:
+    """Digest of the taxonomy file that was refused last; None when none was.
+
+    Raises:
+        Fault: `invalid_key` or `storage_failed`.
+    """
+    return outputs.digest("taxonomy.rejected_rows", key, REFUSED)
+
+
+def _build(key: str, settings: Settings, inbox: Inbox, outputs: Outputs) -> tuple[str, tuple[str, ...]]:
+    try:
+        file = inbox.taxonomy_file(key)
+    except Fault as fault:
+        return "", (f"{key}: {fault.what}",)
+    if file is None:
+        return "", ()
+    digest = inbox.digest(key, "taxonomy")
+    wanted = embedding_digest(settings, key)
+    built = IndexState.parse(outputs.digest("views.node_vectors", key))
+    if (built.taxonomy_digest, built.embedding_digest) == (digest, wanted):
+        return "", ()
+    if refusal(key, outputs) == digest:
+        return "", (f"{key}: {file.name} was refused; see taxonomy.rejected_rows.",)
+    return f"{digest}-{wanted}", ()
+
+
+def _fields(digest: str | None, number: int) -> list[str]:
+    found = (digest or "").split(":")
+    return found if len(found) == number else [""] * number

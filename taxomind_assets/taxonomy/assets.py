@@ -1,0 +1,147 @@
+"""TAXONOMY: from a file in the inbox to checked nodes."""
+
+from typing import TYPE_CHECKING, Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetSpec,
+    BackfillPolicy,
+    MaterializeResult,
+    MetadataValue,
+    asset,
+)
+
+from taxomind_assets.by_key import Written, for_each_key
+from taxomind_assets.metadata import bullet_list, preview, same_columns, table_metadata
+from taxomind_assets.partitions import taxonomy_keys
+from taxomind_assets.pending import REFUSED, NodesState
+from taxomind_resources.dagster_resources import InboxResource, OutputsResource, SettingsResource
+from taxomind_resources.faults import Fault
+
+if TYPE_CHECKING:
+    from taxomind_assets.taxonomy.tree import Taxonomy
+    from taxomind_resources.inbox import Inbox, InboxFile
+    from taxomind_resources.outputs import Outputs
+    from taxomind_resources.settings import Settings
+
+OWNERS = ["team:taxomind"]
+
+taxonomy_file = AssetSpec(
+    "taxonomy_file",
+    description="The taxonomy as it was handed in: `inbox/<key>/taxonomy.csv`, `.json`, `.ttl`, `.rdf` or `.xml`.",
+    group_name="inbox",
+    kinds={"file"},
+    owners=OWNERS,
+    tags={"taxomind/stage": "inbox"},
+    partitions_def=taxonomy_keys,
+)
+
+
+@asset(
+    deps=[taxonomy_file],
+    partitions_def=taxonomy_keys,
+    backfill_policy=BackfillPolicy.single_run(),
+    group_name="taxonomy",
+    kinds={"python", "parquet"},
+    owners=OWNERS,
+    tags={"taxomind/stage": "taxonomy"},
+    code_version="1",
+    metadata=table_metadata("taxonomy.nodes"),
+)
+def raw_taxonomy(
+    context: AssetExecutionContext, settings: SettingsResource, inbox: InboxResource, outputs: OutputsResource
+) -> MaterializeResult[Any]:
+    """The nodes of the taxonomy file, checked as a tree, one row per node.
+
+    Rows that are bad by themselves go to `taxonomy.rejected_rows`. A file that is no tree is refused as a whole: every
+    problem is listed, and the last good version stays in place. Every version is kept in `taxonomy.node_history`.
+    """
+    found = settings.load(), inbox.open(), outputs.open()
+    result = for_each_key(context, lambda key: _read(key, *found))
+    outputs.publish()
+    return result
+
+
+@asset(
+    deps=[raw_taxonomy],
+    partitions_def=taxonomy_keys,
+    backfill_policy=BackfillPolicy.single_run(),
+    group_name="taxonomy",
+    kinds={"python", "parquet"},
+    owners=OWNERS,
+    tags={"taxomind/stage": "taxonomy"},
+    code_version="1",
+    metadata=table_metadata("taxonomy.enriched_nodes", same_columns("raw_taxonomy", "taxonomy.nodes")),
+)
+def enriched_definitions(context: AssetExecutionContext, outputs: OutputsResource) -> MaterializeResult[Any]:
+    """The nodes with what enrichment by a language model added. Without a language model they pass through unchanged."""
+    store = outputs.open()
+    return for_each_key(context, lambda key: _pass_through(key, store))
+
+
+def _read(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs") -> Written:
+    from taxomind_assets.taxonomy.readers import read_taxonomy
+    from taxomind_assets.taxonomy.stored import write_taxonomy
+
+    # The digest comes first: a file that is replaced while it is read is seen as new afterwards.
+    digest = inbox.digest(key, "taxonomy")
+    file = inbox.taxonomy_file(key)
+    if file is None:
+        allowed = "taxonomy.csv, .json, .ttl, .rdf or .xml"
+        raise Fault("unknown_taxonomy", f"The inbox folder of {key!r} holds no taxonomy file.", value=key, allowed=allowed)
+    try:
+        found = read_taxonomy(file.path, key, settings.for_taxonomy(key).limits)
+    except Fault as fault:
+        _refuse(key, file, fault, digest, outputs)
+        raise
+    nodes = write_taxonomy(outputs, key, file.name, found, digest)
+    outputs.delete_part("taxonomy.rejected_rows", key, REFUSED)
+    tree = found.taxonomy
+    metadata: dict[str, Any] = {
+        "version": tree.version,
+        "source file": MetadataValue.path(str(file.path)),
+        "nodes": len(tree),
+        "leaves": int(tree.is_leaf.sum()),
+        "depth": tree.depth,
+        "languages": ", ".join(tree.languages),
+        "rejected rows": len(found.rejected),
+        "remarks": bullet_list(found.warnings),
+        "top nodes": _top_nodes(tree),
+        "preview": preview(nodes, ["code", "path", "level", "label", "definition", "examples"]),
+    }
+    return Written(tree.version, len(tree), metadata)
+
+
+def _refuse(key: str, file: "InboxFile", fault: Fault, digest: str, outputs: "Outputs") -> None:
+    from taxomind_assets.taxonomy.readers import rejected_file
+    from taxomind_assets.taxonomy.stored import rejected_table
+
+    rows = rejected_table("taxonomy.rejected_rows", rejected_file(file.path, fault))
+    outputs.write("taxonomy.rejected_rows", key, rows, digest=digest, part=REFUSED)
+
+
+def _pass_through(key: str, outputs: "Outputs") -> Written:
+    from taxomind_assets.taxonomy.stored import stored_taxonomy
+
+    digest = outputs.digest("taxonomy.nodes", key) or ""
+    tree = stored_taxonomy(outputs, key, "taxonomy.nodes")
+    nodes = outputs.read("taxonomy.nodes", key)
+    outputs.write("taxonomy.enriched_nodes", key, nodes, digest=NodesState(tree.version, digest).digest())
+    defined = sum(any(text.definition for text in node.texts) for node in tree.nodes)
+    exemplified = sum(any(text.examples for text in node.texts) for node in tree.nodes)
+    metadata: dict[str, Any] = {
+        "enrichment": "none: no language model is configured, the nodes are as the file gave them",
+        "nodes with a definition": defined / len(tree),
+        "nodes with examples": exemplified / len(tree),
+        "preview": preview(nodes, ["code", "label", "definition", "examples"]),
+    }
+    return Written(tree.version, len(tree), metadata)
+
+
+def _top_nodes(tree: "Taxonomy") -> MetadataValue:
+    lines = ["| code | label | nodes below | leaves |", "|---|---|---|---|"]
+    for top in tree.children_of(-1).tolist()[:50]:
+        below = int(tree.ends[top]) - top - 1
+        label = tree.nodes[top].label.replace("|", "\\|")
+        lines.append(f"| {tree.codes[top]} | {label} | {below} | {int(tree.leaf_counts[top])} |")
+    return MetadataValue.md("\n".join(lines))

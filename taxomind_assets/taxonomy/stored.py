@@ -1,0 +1,95 @@
+"""Taxonomies as the outputs hold them, read and written by the assets of every stage."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from taxomind_assets.taxonomy.records import taxonomy_from_table, taxonomy_to_table
+from taxomind_resources.faults import Fault
+from taxomind_resources.tables import BY_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pyarrow as pa
+
+    from taxomind_assets.inputs import RejectedRow
+    from taxomind_assets.taxonomy.assemble import TaxonomyFile
+    from taxomind_assets.taxonomy.tree import Taxonomy
+    from taxomind_resources.outputs import Outputs
+
+
+def stored_taxonomy(outputs: Outputs, key: str, table: str = "taxonomy.enriched_nodes") -> Taxonomy:
+    """The current taxonomy.
+
+    Args:
+        outputs: where it is stored.
+        key: taxonomy key.
+        table: `taxonomy.enriched_nodes`, or `taxonomy.nodes` for what the file itself said.
+
+    Raises:
+        Fault: `unknown_taxonomy` when there is none; `storage_failed` when the stored rows are no tree.
+    """
+    rows = outputs.read(table, key)
+    if not rows.num_rows:
+        next_step = "Put a taxonomy file into its inbox folder, or materialise the asset group taxonomy."
+        raise Fault("unknown_taxonomy", f"There are no nodes of {key!r} in {table}.", value=key, next_step=next_step)
+    try:
+        tree = taxonomy_from_table(rows, key)
+    except (ValueError, IndexError) as error:
+        raise Fault("storage_failed", f"{table} of {key!r}: {error}", next_step="Materialise raw_taxonomy again.") from error
+    about = outputs.read("taxonomy.versions", key, columns=["display_name"], parts=[tree.version])
+    return dataclasses.replace(tree, display_name=about["display_name"][0].as_py()) if about.num_rows else tree
+
+
+def write_taxonomy(outputs: Outputs, key: str, source_file: str, found: TaxonomyFile, digest: str) -> pa.Table:
+    """Make a taxonomy that was read the current one; returns its nodes.
+
+    The nodes are written last: until then the former version is whole, and a run that was killed is seen as not done.
+
+    Args:
+        outputs: where to write.
+        key: taxonomy key.
+        source_file: name of the file.
+        found: what was read from it.
+        digest: state of the inbox that it stands for.
+
+    Raises:
+        Fault: `storage_failed`.
+    """
+    tree = found.taxonomy
+    nodes = taxonomy_to_table(tree)
+    if not outputs.exists("taxonomy.node_history", key, tree.version):
+        outputs.write("taxonomy.node_history", key, nodes, digest=tree.version, part=tree.version)
+    if not outputs.exists("taxonomy.versions", key, tree.version):
+        outputs.write("taxonomy.versions", key, _version_row(source_file, found), digest=tree.version, part=tree.version)
+    outputs.write("taxonomy.rejected_rows", key, rejected_table("taxonomy.rejected_rows", found.rejected), digest=digest)
+    outputs.write("taxonomy.nodes", key, nodes, digest=digest)
+    return nodes
+
+
+def rejected_table(table: str, rows: Iterable[RejectedRow]) -> pa.Table:
+    """Refused rows with the schema of `table`."""
+    import pyarrow as pa
+
+    return pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=BY_NAME[table].arrow)
+
+
+def _version_row(source_file: str, found: TaxonomyFile) -> pa.Table:
+    import pyarrow as pa
+
+    tree = found.taxonomy
+    row: dict[str, Any] = {
+        "version": tree.version,
+        "created_at": datetime.now(UTC),
+        "source_file": source_file,
+        "display_name": tree.display_name,
+        "nodes": len(tree),
+        "leaves": int(tree.is_leaf.sum()),
+        "depth": tree.depth,
+        "languages": tree.languages,
+        "warnings": list(found.warnings),
+    }
+    return pa.Table.from_pylist([row], schema=BY_NAME["taxonomy.versions"].arrow)

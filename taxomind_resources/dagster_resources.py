@@ -1,0 +1,143 @@
+"""What assets, checks and sensors are given: each resource opens one part of the data root.
+
+The data root is the one thing to configure: `settings.data`, else `TAXOMIND_DATA`, else the folder `data`. Everything else
+comes from `<data root>/settings.toml` and the environment (`settings.py`), read anew for each run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dagster import ConfigurableResource
+from pydantic import Field
+
+from taxomind_resources.inbox import Inbox
+from taxomind_resources.index_store import IndexStore
+from taxomind_resources.outputs import Outputs
+from taxomind_resources.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from taxomind_resources.catalogue import Catalogue
+    from taxomind_resources.embedding import Embedder
+    from taxomind_resources.engine import LocalEngine
+    from taxomind_resources.vector_store import VectorStore
+
+
+class SettingsResource(ConfigurableResource[Any]):
+    """The settings of the data root."""
+
+    data: str = Field("", description="data root; '' = TAXOMIND_DATA, else the folder data")
+
+    def load(self) -> Settings:
+        """All settings, read now.
+
+        Raises:
+            Fault: `unknown_setting`, `invalid_setting` or `unreadable_file`.
+        """
+        return load_settings(self.data or None)
+
+    @property
+    def root(self) -> Path:
+        """The data root."""
+        return self.load().data
+
+
+class InboxResource(ConfigurableResource[Any]):
+    """Input files as people put them there."""
+
+    settings: SettingsResource
+
+    def open(self) -> Inbox:
+        """The inbox of the data root."""
+        settings = self.settings.load()
+        return Inbox(settings.data, settings.limits.settle_s)
+
+
+class OutputsResource(ConfigurableResource[Any]):
+    """Parquet outputs, and the DuckDB file with a view over each table."""
+
+    settings: SettingsResource
+
+    def open(self) -> Outputs:
+        """The outputs of the data root."""
+        return Outputs(self.settings.root)
+
+    def publish(self) -> Catalogue:
+        """Give every table its schema and bring the DuckDB file up to date when the set of views changed."""
+        from taxomind_resources.catalogue import Catalogue
+
+        catalogue = Catalogue(self.settings.root)
+        self.open().ensure_empty_tables()
+        catalogue.publish()
+        return catalogue
+
+
+class VectorStoreResource(ConfigurableResource[Any]):
+    """LanceDB: the vectors of all views."""
+
+    settings: SettingsResource
+    uri: str = Field("", description="LanceDB address, also s3://...; '' = the folder vectors of the data root")
+
+    def open(self) -> VectorStore:
+        """The vector store."""
+        from taxomind_resources.vector_store import VectorStore
+
+        return VectorStore(self.uri or self.settings.root / "vectors")
+
+
+class IndexStoreResource(ConfigurableResource[Any]):
+    """Published node indexes."""
+
+    settings: SettingsResource
+
+    def open(self) -> IndexStore:
+        """The index store of the data root."""
+        return IndexStore(self.settings.root)
+
+
+class EmbeddingResource(ConfigurableResource[Any]):
+    """The embedding model that the settings name, also per taxonomy."""
+
+    settings: SettingsResource
+
+    def embedder(self, key: str) -> Embedder:
+        """The embedder of one taxonomy, shared by the process.
+
+        Raises:
+            Fault: `model_unavailable`, `model_untrusted`, `missing_extra`, `provider_failed` or `invalid_setting`.
+        """
+        from taxomind_resources import embedding
+
+        settings = self.settings.load()
+        return embedding.load_embedder(settings.for_taxonomy(key).embedding, settings.data)
+
+
+class EngineResource(ConfigurableResource[Any]):
+    """Who runs the work that is split into shards."""
+
+    kind: Literal["local"] = Field("local", description="local: this process")
+
+    def open(self) -> LocalEngine:
+        """The engine."""
+        from taxomind_resources.engine import LocalEngine
+
+        return LocalEngine()
+
+
+def resources(data: str = "") -> dict[str, Any]:
+    """All resources over one data root, by the names that assets ask for.
+
+    Args:
+        data: data root; '' = as `SettingsResource` says.
+    """
+    settings = SettingsResource(data=data)
+    return {
+        "settings": settings,
+        "inbox": InboxResource(settings=settings),
+        "outputs": OutputsResource(settings=settings),
+        "vectors": VectorStoreResource(settings=settings),
+        "indexes": IndexStoreResource(settings=settings),
+        "embedding": EmbeddingResource(settings=settings),
+        "engine": EngineResource(),
+    }
