@@ -8,26 +8,22 @@ import numpy as np
 import pyarrow.compute as pc
 
 from taxomind_assets.reports import style
+from taxomind_assets.reports.branches import wrong_branches
 from taxomind_assets.reports.curves import ACCURACY_TARGETS
 from taxomind_assets.reports.definitions import OUTCOMES
 from taxomind_assets.reports.estimates import PREFIXES
 from taxomind_assets.reports.intervals import wilson
-from taxomind_assets.reports.judged import positions_of
 from taxomind_assets.reports.metrics import UNKNOWN_LANGUAGE, value_of
 from taxomind_assets.reports.style import as_markdown_image
-from taxomind_assets.taxonomy.tree import ROOT
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from taxomind_assets.taxonomy.tree import Taxonomy
-
 __all__ = ["accuracy_by_level", "as_markdown_image", "coverage_accuracy", "outcome_shares", "reliability", "wrong_branches"]
 
 _MOST_LANGUAGES = len(style.SERIES)
-_MOST_BRANCHES = 16
 _FEW_TEXTS = 50  # below, a point of the coverage curve is noise
 _KIND_NAMES = {"answer": "answer is right or above", "leaf": "best leaf is right", "exact": "answer is exactly right"}
 _OUTCOME_NAMES = {
@@ -81,7 +77,7 @@ def _coverage_line(axes: Axes, kind: str, part: pa.Table, metrics: pa.Table, col
         reached[target] = float(row["value"] or 0) if row else 0.0
     shares = ", ".join(f"{value:.0%} of texts at {target}%" for target, value in reached.items())
     axes.plot(share[steady], accuracy[steady], color=colour, label=f"{_KIND_NAMES[kind]}: {shares}", zorder=3)
-    points = [value for value in reached.values() if value > 0]
+    points = [value for value in reached.values() if value >= share[steady][0]]
     style_of_points = {"markersize": 9, "markeredgecolor": style.PAPER, "markeredgewidth": 1.5}
     axes.plot(points, np.interp(points, share, accuracy), "o", color=colour, zorder=4, **style_of_points)  # type: ignore[arg-type]
     return float(accuracy[steady].min())
@@ -133,7 +129,13 @@ def _count_bars(axes: Axes, low: NDArray[np.float64], high: NDArray[np.float64],
     for x, count in zip((low + high) / 2, n, strict=True):
         if count:
             axes.annotate(
-                _short(int(count)), (x, count), xytext=(0, 2), textcoords="offset points", ha="center", va="bottom", fontsize=9
+                style.short_count(int(count)),
+                (x, count),
+                xytext=(0, 2),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=9,
             )
     axes.set_xlim(-0.01, 1.01)
     axes.set_ylim(0, n.max() * 1.3)
@@ -157,6 +159,9 @@ def accuracy_by_level(metrics: pa.Table) -> bytes:
     if not series:
         return style.message(title, "No text was judged.")
     levels = sorted({row["level"] for part in series.values() for row in part})
+    languages = sum(name.startswith("language=") for name in {row["slice"] for row in rows})
+    if languages > _MOST_LANGUAGES:
+        title += f" ({len(series)} largest of {languages} languages)"
     subtitle = f"n = {_texts(metrics):,} texts; of those whose known code reaches the level; bars: 95% intervals"
     with style.canvas(title, subtitle) as drawn:
         axes = drawn.figure.subplots()
@@ -269,109 +274,9 @@ def _slice_label(metrics: pa.Table, name: str) -> str:
         "language": _language_name(name),
         "level": f"known at level {value}",
         "verbatim": "listed in the taxonomy" if value == "true" else "not listed in it",
-        "dataset": _cut(value, 24),
+        "dataset": style.cut(value, 24),
     }
-    return f"{texts[kind]}  ({_short(n)})"
-
-
-def wrong_branches(tree: Taxonomy, errors: pa.Table) -> bytes:
-    """Where answers land, by top node: rows are the known top nodes, columns those of the answers.
-
-    Args:
-        tree: the taxonomy.
-        errors: `reports.errors`.
-    """
-    title = "Where the answers land"
-    if not len(errors):
-        return style.message(title, "No text was judged.")
-    shares, sizes, rows, columns = branch_shares(tree, errors, _MOST_BRANCHES)
-    height = int(np.clip(330 + 46 * len(rows), 480, 1100))
-    subtitle = f"n = {len(errors):,} texts; % of each known top node (row) by the answer's; orange = wrong branch"
-    with style.canvas(title, subtitle, height_pixels=height) as drawn:
-        axes = drawn.figure.subplots()
-        _heat(axes, shares, rows, columns)
-        names = [_branch_label(tree, code, int(size)) for code, size in zip(rows, sizes, strict=True)]
-        axes.set_yticks(range(len(rows)), names)
-        heads = [_cut(code, 14) for code in columns]
-        slanted = max(map(len, heads)) > max(4, 48 // len(heads))
-        axes.set_xticks(range(len(columns)), heads, rotation=40 if slanted else 0, ha="left" if slanted else "center")
-        axes.xaxis.tick_top()
-    return drawn.png
-
-
-def branch_shares(
-    tree: Taxonomy, errors: pa.Table, most: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64], list[str], list[str]]:
-    """Texts by known and answered top node.
-
-    Args:
-        tree: the taxonomy.
-        errors: `reports.errors`.
-        most: known top nodes kept, those with most texts; answers elsewhere share one column.
-
-    Returns:
-        (shares float64[rows, columns] of each row, texts int64[rows], codes of the rows, names of the columns). The last
-        columns are `other` (when needed) and `none` (no answer).
-    """
-    tops = np.append(tree.paths[:, 0], np.int32(ROOT))
-    target = tops[positions_of(tree, errors["target_code"], "target code")]
-    answer = tops[positions_of(tree, errors["code"], "answer")]
-    nodes, counts = np.unique(target, return_counts=True)
-    kept = np.sort(nodes[np.argsort(-counts, kind="stable")[:most]])
-    place = np.full(len(tree) + 1, len(kept))  # elsewhere
-    place[kept] = np.arange(len(kept))
-    place[ROOT] = len(kept) + 1
-    chosen = np.isin(target, kept)
-    table = np.zeros((len(kept), len(kept) + 2))
-    np.add.at(table, (place[target[chosen]], place[answer[chosen]]), 1)
-    sizes = table.sum(axis=1).astype(np.int64)
-    rows = [tree.codes[node] for node in kept.tolist()]
-    columns = [*rows, "other", "none"]
-    if not table[:, len(kept)].any():
-        table, columns = np.delete(table, len(kept), axis=1), [*rows, "none"]
-    return table / np.maximum(sizes, 1)[:, None], sizes, rows, columns
-
-
-def _heat(axes: Axes, shares: NDArray[np.float64], rows: list[str], columns: list[str]) -> None:
-    """Colour the cells: right branch blue, wrong branch red, no answer grey; the deeper, the more texts."""
-    from matplotlib.colors import to_rgb
-
-    paper = np.array(to_rgb(style.PAPER))
-    elsewhere = np.where(np.eye(*shares.shape) > 0, 0, shares)[:, :-1]  # the last column is "none"
-    wrong_scale = max(float(elsewhere.max(initial=0.0)), 0.05)
-    image = np.ones((*shares.shape, 3))
-    for row, column in np.ndindex(*shares.shape):
-        if column == row:
-            colour, strength = to_rgb(style.BLUE), 0.15 + 0.6 * shares[row, column]
-        elif columns[column] == "none":
-            colour, strength = to_rgb(style.MUTED), 0.75 * shares[row, column]
-        else:
-            colour, strength = to_rgb(style.VERMILION), (shares[row, column] / wrong_scale) ** 0.7
-        image[row, column] = paper + (np.array(colour) - paper) * min(strength, 1.0)
-    axes.imshow(image, aspect="auto", interpolation="nearest")
-    size = 11 if len(rows) <= 11 else 9
-    for row, column in np.ndindex(*shares.shape):
-        if shares[row, column] >= 0.005:
-            dark = image[row, column].mean() < 0.55
-            ink = style.PAPER if dark else style.INK
-            axes.text(column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", color=ink, fontsize=size)
-    axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color=style.PAPER, linewidth=2)
-    axes.tick_params(which="minor", length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def _branch_label(tree: Taxonomy, code: str, size: int) -> str:
-    label = tree.nodes[tree.position[code]].label
-    short = _cut(label if label == code else f"{code} {label}", 32)
-    return f"{short}  ({_short(size)})"
-
-
-def _cut(text: str, most: int) -> str:
-    """At most `most` characters, the cut marked."""
-    return text if len(text) <= most else f"{text[: most - 1].rstrip(' ,;')}\u2026"
+    return f"{texts[kind]}  ({style.short_count(n)})"
 
 
 def _of_kind(table: pa.Table, kind: str) -> pa.Table:
@@ -385,12 +290,3 @@ def _texts(metrics: pa.Table) -> int:
 
 def _targets_text() -> str:
     return " and ".join(f"{target}%" for target in ACCURACY_TARGETS)
-
-
-def _short(count: int) -> str:
-    """A count in at most four characters: 950, 1.2k, 38k, 1.1M."""
-    if count < 1000:
-        return str(count)
-    if count < 999_500:
-        return f"{count / 1000:.1f}k" if count < 9_950 else f"{count / 1000:.0f}k"
-    return f"{count / 1_000_000:.1f}M"

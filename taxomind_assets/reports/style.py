@@ -127,3 +127,17 @@ def as_markdown_image(png: bytes, alt: str) -> str:
     """
     safe = " ".join(alt.translate(str.maketrans("", "", "[]")).split())
     return f"![{safe}](data:image/png;base64,{base64.b64encode(png).decode()})"
+
+
+def cut(text: str, most: int) -> str:
+    """At most `most` characters, the cut marked."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip(' ,;')}\u2026"
+
+
+def short_count(count: int) -> str:
+    """A count in at most four characters: 950, 1.2k, 38k, 1.1M."""
+    if count < 1000:
+        return str(count)
+    if count < 999_500:
+        return f"{count / 1000:.1f}k" if count < 9_950 else f"{count / 1000:.0f}k"
+    return f"{count / 1_000_000:.1f}M"

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from taxomind_assets.reports import figures, style
+from taxomind_assets.reports.branches import branch_shares
 from taxomind_assets.reports.judging import judge
 from taxomind_assets.reports.metrics import calibration_bins, coverage_curve, measure
 from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
@@ -106,7 +107,7 @@ def test_many_branches_and_languages_stay_within_the_picture() -> None:
         {"text_id": targets["text_id"], "code": [codes[(i // 3) % 40] for i in range(n)], "confidence": [0.4] * n}
     )
     errors = judge(tree, targets, results)
-    shares, sizes, rows, columns = figures.branch_shares(tree, errors, 16)
+    shares, sizes, rows, columns = branch_shares(tree, errors, 16)
     assert shares.shape == (16, 18)
     assert np.allclose(shares.sum(axis=1), 1)
     assert (len(rows), columns[-2:], int(sizes.sum())) == (16, ["other", "none"], 160)
@@ -116,7 +117,7 @@ def test_many_branches_and_languages_stay_within_the_picture() -> None:
 
 def test_branch_shares_count_by_top_node(tree: Taxonomy, judged: Maker) -> None:
     errors = judged(["aaa", "aab", "ab", "ba"], ["ab", "ba", None, "b"])
-    shares, sizes, rows, columns = figures.branch_shares(tree, errors, 16)
+    shares, sizes, rows, columns = branch_shares(tree, errors, 16)
     assert (rows, columns) == (["a", "b"], ["a", "b", "none"])
     assert np.allclose(shares, [[1 / 3, 1 / 3, 1 / 3], [0, 1, 0]])
     assert sizes.tolist() == [3, 1]
