@@ -124,5 +124,8 @@ def read_taxonomy_document(document: Any, key: str, limits: LimitSettings, *, na
     from taxomind_assets.taxonomy.json_source import read_document
 
     validate_key(key)
-    with _collector_paused():
-        return assemble(name, key, read_document(document, key, name, limits), limits)
+    try:
+        with _collector_paused():
+            return assemble(name, key, read_document(document, key, name, limits), limits)
+    except RecursionError as error:
+        raise Fault("invalid_taxonomy", f"{name} is nested too deeply.", allowed="a flat list of nodes") from error

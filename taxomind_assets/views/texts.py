@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final, Literal
 
 from taxomind_assets.taxonomy.tree import NodeText, Taxonomy
@@ -77,16 +78,22 @@ def canonical_text(fields: Mapping[str, object], settings: TextSettings) -> str:
         fields: name -> any JSON value.
         settings: `field_order` and `include_field_names`.
     """
-    patterns = [pattern.casefold() for pattern in settings.field_order]
+    parts = ((name, value_text(fields[name])) for name in _in_field_order(tuple(fields), settings.field_order))
+    named = settings.include_field_names
+    return "\n".join(f"{name.strip()}: {text}" if named else text for name, text in parts if text)
+
+
+@lru_cache(maxsize=256)
+def _in_field_order(names: tuple[str, ...], order: tuple[str, ...]) -> list[str]:
+    """The names as `canonical_text` puts them; kept, because the rows of a file share their names."""
+    patterns = [pattern.casefold() for pattern in order]
 
     def place(name: str) -> tuple[int, str, str]:
         folded = name.casefold()
         rank = next((i for i, pattern in enumerate(patterns) if fnmatchcase(folded, pattern)), len(patterns))
         return rank, folded, name
 
-    parts = ((name, value_text(fields[name])) for name in sorted(fields, key=place))
-    named = settings.include_field_names
-    return "\n".join(f"{name.strip()}: {text}" if named else text for name, text in parts if text)
+    return sorted(names, key=place)
 
 
 def value_text(value: object) -> str:

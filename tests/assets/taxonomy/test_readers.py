@@ -468,6 +468,23 @@ def test_json_that_is_no_taxonomy(read: Read, content: str, code: str) -> None:
     _refused(read, content, code, name="t.json")
 
 
+@pytest.mark.parametrize("depth", [100, 900, 980, 990])
+@pytest.mark.parametrize("part", ["code", "label", "level", "isLeaf", "definition", "language", "examples"])
+def test_json_nested_deeply_is_refused_without_a_crash(read: Read, part: str, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    with contextlib.suppress(Fault):
+        file = read(
+            f'{{"maxDepth": null, "nodes": [{{"code": 1, "label": "A"}}, {{"code": 2, "label": "B", "{part}": {deep}}}]}}',
+            "t.json",
+        )
+        assert file.taxonomy.codes[0] == "1"
+    with contextlib.suppress(Fault):
+        read(
+            f'{{"maxDepth": {deep}, "levelNames": {deep}, "displayName": {deep}, "synonyms": {deep}, "nodes": [{deep}]}}',
+            "t.json",
+        )
+
+
 # --- SKOS --------------------------------------------------------------------------------------------------------------
 
 TURTLE = """
