@@ -20,7 +20,7 @@ from taxomind_resources.settings import Settings, load_settings
 if TYPE_CHECKING:
     from taxomind_resources.catalogue import Catalogue
     from taxomind_resources.embedding import Embedder
-    from taxomind_resources.engine import LocalEngine
+    from taxomind_resources.engine import Engine
     from taxomind_resources.vector_store import VectorStore
 
 
@@ -118,7 +118,7 @@ class EngineResource(ConfigurableResource[Any]):
 
     kind: Literal["local"] = Field("local", description="local: this process")
 
-    def open(self) -> LocalEngine:
+    def open(self) -> Engine:
         """The engine."""
         from taxomind_resources.engine import LocalEngine
 

@@ -12,7 +12,13 @@ from taxomind_assets.partitions import taxonomy_keys
 from taxomind_assets.pending import SEEN
 from taxomind_assets.taxonomy.assets import OWNERS
 from taxomind_assets.views.assets import node_index
-from taxomind_resources.dagster_resources import InboxResource, OutputsResource, SettingsResource
+from taxomind_resources.dagster_resources import (
+    EngineResource,
+    InboxResource,
+    IndexStoreResource,
+    OutputsResource,
+    SettingsResource,
+)
 from taxomind_resources.tables import BY_NAME
 
 if TYPE_CHECKING:
@@ -21,7 +27,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from taxomind_assets.classification.batches import Batch, BatchRunner
+    from taxomind_resources.engine import Engine
     from taxomind_resources.inbox import Inbox, InboxFile
+    from taxomind_resources.index_store import IndexStore
     from taxomind_resources.outputs import Outputs
     from taxomind_resources.settings import Settings
 
@@ -66,9 +74,12 @@ class ClassificationConfig(Config):
 def classification_results(
     context: AssetExecutionContext,
     config: ClassificationConfig,
+    *,
     settings: SettingsResource,
     inbox: InboxResource,
     outputs: OutputsResource,
+    indexes: IndexStoreResource,
+    engine: EngineResource,
 ) -> MaterializeResult[Any]:
     """A place in the taxonomy for every text: code, path, confidence per level, why it stops there, and the next best.
 
@@ -76,7 +87,8 @@ def classification_results(
     is not whole. A file that cannot be read is noted in `classification.rejected_rows` and does not stop the others.
     """
     opened = settings.load(), inbox.open(), outputs.open()
-    result = for_each_key(context, lambda key: _classify(key, *opened, config=config, log=context.log))
+    given = {"indexes": indexes.open(), "engine": engine.open(), "config": config, "log": context.log}
+    result = for_each_key(context, lambda key: _classify(key, *opened, **given))
     outputs.publish()
     return result
 
@@ -87,17 +99,22 @@ def _classify(
     inbox: "Inbox",
     outputs: "Outputs",
     *,
+    indexes: "IndexStore",
+    engine: "Engine",
     config: ClassificationConfig,
     log: DagsterLogManager,
 ) -> Written:
     from taxomind_assets.classification.batches import BatchRunner
-    from taxomind_assets.classification.classifier import Classifier
 
     # The digest comes first: a file that arrives meanwhile makes it differ from the inbox, so the next run sees it.
     digest = inbox.digest(key, "texts")
     files = inbox.files(key, "texts")
-    runner = BatchRunner(key, outputs, Classifier.load(key, settings), log.info)
-    done = [_logged(runner.run(file, batch_id), log) for file, batch_id in _chosen(files, runner, config.reclassify)]
+    version = indexes.folder(key).name
+    runner = BatchRunner(key, settings, outputs, engine=engine, index_version=version, log=log.info)
+    again = config.reclassify == "all"
+    done = [
+        _logged(runner.run(file, batch_id, again=again), log) for file, batch_id in _chosen(files, runner, config.reclassify)
+    ]
     empty = BY_NAME["classification.batches"].arrow.empty_table()
     outputs.write("classification.batches", key, empty, digest=digest, part=SEEN)
     batches = outputs.read("classification.batches", key)

@@ -1,39 +1,52 @@
-"""A file of texts as a batch: read block by block, answered shard by shard, taken up again where a run was killed.
+"""A file of texts as a batch: cut into shards, answered by an engine, taken up again where a run was killed.
 
-A batch is named by the content of its file, a shard by the batch and its number. A shard is one parquet file that appears when
-it is whole and says what its answers depend on; a later run with the same answers to give skips it. Nothing is counted twice:
-the row of `classification.batches`, written last, says that a batch is complete.
+A batch is named by the content of its file, a shard by the batch and its number. A shard's results are one parquet file that
+appears when it is whole and says what its answers depend on; a later run with the same answers to give skips it. Nothing is
+counted twice: the row of `classification.batches`, written last, says that a batch is complete.
+
+    <data>/staging/<key>/<batch>/<version>/texts/00000.parquet      shards of the file, in any format, as parquet
+    <data>/staging/<key>/<batch>/<version>/texts/00000.parquet      shards of the file as parquet, whatever its format
 """
 
 from __future__ import annotations
 
-import hashlib
+import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from taxomind_assets.classification.shards import (
+    BLOCK_ROWS,
+    RESULTS,
+    SHARD,
+    ShardClassifier,
+    answers_version,
+    shard_config,
+    shared_classifier,
+)
 from taxomind_assets.classification.text_readers import TextBlock, read_texts
 from taxomind_assets.inputs import RejectedRow, rejected_file
 from taxomind_assets.taxonomy.stored import rejected_table
 from taxomind_resources.faults import Fault
+from taxomind_resources.files import folder_name, publishing, remove_tree, storage_faults
 from taxomind_resources.tables import BY_NAME
 
 if TYPE_CHECKING:
-    from taxomind_assets.classification.classifier import Classifier
+    from taxomind_resources.engine import Engine
     from taxomind_resources.inbox import InboxFile
     from taxomind_resources.outputs import Outputs
+    from taxomind_resources.settings import Settings
 
-RESULTS: Final = "classification.results"
 BATCHES: Final = "classification.batches"
 REJECTED: Final = "classification.rejected_rows"
-#: Texts read and answered together; it bounds the memory of a run.
-BLOCK_ROWS: Final = 5_000
-_PROGRESS_S: Final = 10.0
 
 
 @dataclass
@@ -64,29 +77,20 @@ class Batch:
     shards: int = 0
     resumed: int = 0
 
-    def add(self, answers: pa.Table) -> None:
-        """Count answers; `answers` has the columns `code` and `path`."""
-        import pyarrow.compute as pc
-
-        self.rows += answers.num_rows
-        self.abstained += answers["code"].null_count
-        self.depth_sum += pc.sum(pc.list_value_length(answers["path"])).as_py() or 0
-
-
-def answers_version(classifier: Classifier) -> str:
-    """12 hex digits over all that the results of a batch depend on besides its texts."""
-    parts = [*sorted(classifier.versions.items()), ("shard_rows", str(classifier.settings.limits.shard_rows))]
-    return hashlib.sha256("\n".join(f"{name}={value}" for name, value in parts).encode()).hexdigest()[:12]
-
 
 def shard_part(batch_id: str, number: int) -> str:
-    """Name of a shard's file; `number` from 0."""
+    """Name of the part of `classification.results` with the answers of a shard; `number` from 0."""
     return f"{batch_id}-{number:05d}"
+
+
+def staging_folder(data: Path, key: str) -> Path:
+    """Where the shards of a taxonomy's unfinished batches lie."""
+    return data / "staging" / folder_name(key)
 
 
 @dataclass
 class _Reader:
-    """The blocks of a file. A fault of the file ends it and is kept, so that it is told apart from faults of the classifier."""
+    """The blocks of a file. A fault of the file ends it and is kept: it concerns this file alone."""
 
     file: InboxFile
     blocks: Iterator[TextBlock]
@@ -105,21 +109,32 @@ class _Reader:
 
 
 class BatchRunner:
-    """Classifies files of one taxonomy.
+    """Classifies files of one taxonomy with its current index.
 
     Args:
         key: taxonomy key.
+        settings: the shared settings.
         outputs: where results go.
-        classifier: what answers.
-        log: told the progress of long files.
+        engine: who answers the shards.
+        index_version: the index to answer with.
+        log: told the progress.
+
+    Raises:
+        Fault: as `Classifier.load`.
     """
 
-    def __init__(self, key: str, outputs: Outputs, classifier: Classifier, log: Callable[[str], None]) -> None:
+    def __init__(
+        self, key: str, settings: Settings, outputs: Outputs, *, engine: Engine, index_version: str, log: Callable[[str], None]
+    ) -> None:
         self.key = key
         self.outputs = outputs
-        self.classifier = classifier
+        self.engine = engine
         self.log = log
-        self.version = answers_version(classifier)
+        self.settings = settings.for_taxonomy(key)
+        self.config = shard_config(key, settings, index_version)
+        self.index_version = index_version
+        self.version = answers_version(shared_classifier(self.config))
+        self.staging = staging_folder(settings.data, key)
 
     def is_done(self, batch_id: str) -> bool:
         """Whether a batch is complete, with whatever answers."""
@@ -129,67 +144,65 @@ class BatchRunner:
         """Whether a batch is complete and would get the same answers again."""
         return self.outputs.digest(BATCHES, self.key, batch_id) == self.version
 
-    def run(self, file: InboxFile, batch_id: str) -> Batch:
+    def run(self, file: InboxFile, batch_id: str, *, again: bool = False) -> Batch:
         """Classify one file and record it as done.
 
         A file that cannot be read, or not to its end, gets a refused row of its own; what was read before is answered.
 
+        Args:
+            file: the file.
+            batch_id: its content id.
+            again: make answers anew that are there already.
+
         Raises:
-            Fault: what the classifier or the storage raises; the batch then stays open, and its whole shards stay.
+            Fault: what the classifier or the storage raises; the batch then stays open, and its finished shards stay.
         """
-        started = reported = time.monotonic()
-        settings = self.classifier.settings
-        size = min(BLOCK_ROWS, settings.limits.shard_rows)
-        reader = _Reader(file, read_texts(file.path, settings.text, settings.limits, block_rows=size))
+        started = time.monotonic()
         batch = Batch(batch_id, file.name)
-        per_shard = max(settings.limits.shard_rows // size, 1)
-        with self.outputs.writer(REJECTED, self.key, batch_id, self.version) as rejected:
-            for _, blocks in groupby(enumerate(reader), lambda numbered: numbered[0] // per_shard):
-                for refused in self._shard(batch, (block for _, block in blocks)):
-                    rejected.write(rejected_table(REJECTED, refused))
-                if time.monotonic() - reported > _PROGRESS_S:
-                    reported = time.monotonic()
-                    self.log(f"{file.name}: {batch.rows:,} texts, {batch.rows / (reported - started):,.0f} per second")
+        shards = self._stage(file, batch)
+        todo = shards if again else [shard for shard in shards if not self._is_answered(batch_id, shard)]
+        batch.shards, batch.resumed = len(shards), len(shards) - len(todo)
+        answers = self._folder(batch_id) / "answers"
+
+        def publish(shard: Path) -> None:
+            self._publish(answers / shard.name, shard_part(batch_id, _number(shard)))
+            self.log(f"{file.name}: shard {_number(shard) + 1} of {len(shards)} is answered")
+
+        self.engine.map_shards(ShardClassifier, self.config, todo, lambda shard: answers / shard.name, publish)
+        self._drop_old_shards(batch)
+        self._count(batch)
+        batch.seconds = time.monotonic() - started
+        self.outputs.write(BATCHES, self.key, self._row(batch), digest=self.version, part=batch_id)
+        remove_tree(self.staging / batch_id)
+        return batch
+
+    def _stage(self, file: InboxFile, batch: Batch) -> list[Path]:
+        """Cut the file into shards and write its refused rows; returns the shards."""
+        limits = self.settings.limits
+        size = min(BLOCK_ROWS, limits.shard_rows)
+        reader = _Reader(file, read_texts(file.path, self.settings.text, limits, block_rows=size))
+        per_shard = max(limits.shard_rows // size, 1)
+        shards = []
+        with self.outputs.writer(REJECTED, self.key, batch.batch_id, self.version) as rejected:
+            for number, blocks in groupby(enumerate(reader), lambda numbered: numbered[0] // per_shard):
+                shards.append(self._folder(batch.batch_id) / "texts" / f"{number:05d}.parquet")
+                with publishing(shards[-1]) as temporary, pq.ParquetWriter(temporary, SHARD, compression="zstd") as writer:
+                    for _, block in blocks:
+                        writer.write_table(_shard_rows(batch, block))
+                        rejected.write(rejected_table(REJECTED, block.rejected))
             rejected.write(rejected_table(REJECTED, reader.refused))
         batch.rejected = rejected.rows
         batch.refused = reader.refused[0].reason if reader.refused else ""
-        batch.seconds = time.monotonic() - started
-        self._drop_old_shards(batch)
-        self.outputs.write(BATCHES, self.key, self._row(batch), digest=self.version, part=batch_id)
-        return batch
+        return shards
 
-    def _shard(self, batch: Batch, blocks: Iterable[TextBlock]) -> Iterator[list[RejectedRow]]:
-        """Answer the blocks of one shard, or pass over them when it is there already; yields the refused rows of each block."""
-        part = shard_part(batch.batch_id, batch.shards)
-        batch.shards += 1
-        if self.outputs.digest(RESULTS, self.key, part) == self.version:
-            batch.add(self.outputs.read(RESULTS, self.key, columns=["code", "path"], parts=[part]))
-            batch.resumed += 1
-            yield from (block.rejected for block in blocks)
-            return
-        with self.outputs.writer(RESULTS, self.key, part, self.version) as writer:
-            for block in blocks:
-                if len(block):
-                    answers = self._answers(batch, block)
-                    writer.write(answers)
-                    batch.add(answers)
-                yield block.rejected
+    def _is_answered(self, batch_id: str, shard: Path) -> bool:
+        return self.outputs.digest(RESULTS, self.key, shard_part(batch_id, _number(shard))) == self.version
 
-    def _answers(self, batch: Batch, block: TextBlock) -> pa.Table:
-        answers = self.classifier.classify(block.text)
-        rows = len(block)
-        given = {
-            "batch_id": [batch.batch_id] * rows,
-            "source_file": [batch.source_file] * rows,
-            "row": block.row,
-            "text_id": block.text_id,
-            "text": block.text,
-            "language": block.language,
-            "classified_at": [datetime.now(UTC)] * rows,
-        }
-        schema = BY_NAME[RESULTS].arrow
-        columns = [pa.array(given[name], schema.field(name).type) if name in given else answers[name] for name in schema.names]
-        return pa.table(columns, names=schema.names)
+    def _publish(self, answers: Path, part: str) -> None:
+        target = self.outputs.path(RESULTS, self.key, part)
+        with storage_faults(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(answers, target)
 
     def _drop_old_shards(self, batch: Batch) -> None:
         """Remove shards of a former run that cut the file into more of them."""
@@ -198,6 +211,17 @@ class BatchRunner:
             if part.startswith(f"{batch.batch_id}-") and part not in kept:
                 self.outputs.delete_part(RESULTS, self.key, part)
 
+    def _count(self, batch: Batch) -> None:
+        for number in range(batch.shards):
+            part = shard_part(batch.batch_id, number)
+            answers = self.outputs.read(RESULTS, self.key, columns=["code", "path"], parts=[part])
+            batch.rows += answers.num_rows
+            batch.abstained += answers["code"].null_count
+            batch.depth_sum += pc.sum(pc.list_value_length(answers["path"])).as_py() or 0
+
+    def _folder(self, batch_id: str) -> Path:
+        return self.staging / batch_id / self.version
+
     def _row(self, batch: Batch) -> pa.Table:
         row = {
             "batch_id": batch.batch_id,
@@ -205,8 +229,24 @@ class BatchRunner:
             "rows": batch.rows,
             "rejected": batch.rejected,
             "abstained": batch.abstained,
-            "index_version": self.classifier.index.version,
+            "index_version": self.index_version,
             "seconds": batch.seconds,
             "finished_at": datetime.now(UTC),
         }
         return pa.Table.from_pylist([row], schema=BY_NAME[BATCHES].arrow)
+
+
+def _shard_rows(batch: Batch, block: TextBlock) -> pa.Table:
+    columns = {
+        "batch_id": [batch.batch_id] * len(block),
+        "source_file": [batch.source_file] * len(block),
+        "row": block.row,
+        "text_id": block.text_id,
+        "text": block.text,
+        "language": block.language,
+    }
+    return pa.table(columns, schema=SHARD)
+
+
+def _number(shard: Path) -> int:
+    return int(shard.stem)

@@ -1,0 +1,86 @@
+"""The work on one shard of texts, as an engine maps it: here or on other machines."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from taxomind_resources.outputs import DIGEST_FIELD, conform
+from taxomind_resources.settings import Settings
+from taxomind_resources.tables import BY_NAME
+
+if TYPE_CHECKING:
+    from taxomind_assets.classification.classifier import Classifier
+
+RESULTS: Final = "classification.results"
+#: Columns that a shard brings with it; the classifier makes the others.
+GIVEN: Final = ("batch_id", "source_file", "row", "text_id", "text", "language")
+SHARD: Final = pa.schema([BY_NAME[RESULTS].arrow.field(name) for name in GIVEN])
+#: Texts answered together; it bounds the memory of a worker.
+BLOCK_ROWS: Final = 5_000
+
+
+def shard_config(key: str, settings: Settings, index_version: str) -> dict[str, Any]:
+    """What a worker is built from: plain data that goes to any machine which sees the data root."""
+    return {"key": key, "settings": settings.model_dump_json(), "index_version": index_version}
+
+
+def shared_classifier(config: Mapping[str, Any]) -> Classifier:
+    """The classifier of a configuration, loaded once per process.
+
+    Raises:
+        Fault: as `Classifier.load`.
+    """
+    return _classifier(config["key"], config["settings"], config["index_version"])
+
+
+def answers_version(classifier: Classifier) -> str:
+    """12 hex digits over all that the results of a batch depend on besides its texts."""
+    parts = [*sorted(classifier.versions.items()), ("shard_rows", str(classifier.settings.limits.shard_rows))]
+    return hashlib.sha256("\n".join(f"{name}={value}" for name, value in parts).encode()).hexdigest()[:12]
+
+
+class ShardClassifier:
+    """Answers one shard. An engine builds it once per process (`engine.Worker`).
+
+    Args:
+        config: see `shard_config`.
+
+    Raises:
+        Fault: as `Classifier.load`.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.classifier = shared_classifier(config)
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        """`classification.results` for the rows of a shard (`SHARD`), with the version of the answers as digest.
+
+        Raises:
+            Fault: what the classifier raises.
+        """
+        schema = BY_NAME[RESULTS].arrow
+        blocks = [self._answers(rows.slice(start, BLOCK_ROWS)) for start in range(0, rows.num_rows, BLOCK_ROWS)]
+        answers = pa.concat_tables([schema.empty_table(), *blocks])
+        return answers.replace_schema_metadata({DIGEST_FIELD: answers_version(self.classifier).encode()})
+
+    def _answers(self, rows: pa.Table) -> pa.Table:
+        answers = self.classifier.classify(rows["text"].to_pylist())
+        now = pa.repeat(pa.scalar(datetime.now(UTC), BY_NAME[RESULTS].arrow.field("classified_at").type), rows.num_rows)
+        made = [name for name in answers.column_names if name not in GIVEN]
+        table = pa.table(
+            {**{name: rows[name] for name in GIVEN}, **{name: answers[name] for name in made}, "classified_at": now}
+        )
+        return conform(RESULTS, table)
+
+
+@lru_cache(maxsize=2)
+def _classifier(key: str, settings: str, index_version: str) -> Classifier:
+    from taxomind_assets.classification.classifier import Classifier
+
+    return Classifier.load(key, Settings.model_validate_json(settings), version=index_version)
