@@ -182,7 +182,10 @@ class Outputs:
         return self.root / table.schema / table.name
 
     def _partition(self, table: str, key: str) -> Path:
-        return self._folder(_table(table)) / f"{_PARTITION}{folder_name(key)}"
+        name = folder_name(key)
+        if name.upper() == "NULL":  # DuckDB 1 reads this word as an empty value unless a letter of it is encoded.
+            name = f"%{ord(name[0]):02X}{name[1:]}"
+        return self._folder(_table(table)) / f"{_PARTITION}{name}"
 
 
 class PartWriter:

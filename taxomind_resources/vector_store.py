@@ -244,7 +244,7 @@ class VectorStore:
 
     def _connect(self) -> Any:
         # LanceDB logs a warning for every table that it creates.
-        os.environ.setdefault("LANCE_LOG", "error")
+        os.environ.setdefault("LANCEDB_LOG", "error")
         import lancedb
 
         return lancedb.connect(self.uri)

@@ -252,6 +252,18 @@ def test_any_valid_key_has_its_own_table(tmp_path_factory, key):
     assert store.remove(key) == 1
 
 
+def test_making_a_table_prints_nothing(tmp_path):
+    code = f"""
+        import pyarrow as pa
+        from taxomind_resources.vector_store import VectorStore
+        texts = {{name: ["label"] for name in ("code", "view", "language", "text", "text_hash")}}
+        rows = pa.table(texts | {{"vector": pa.array([[1.0]], pa.list_(pa.float32(), 1))}})
+        VectorStore({str(tmp_path)!r}).replace("k", "label", rows)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, capture_output=True)
+    assert done.stdout + done.stderr == b""
+
+
 def test_importing_the_module_does_not_import_lancedb():
     code = "import sys, taxomind_resources.vector_store; sys.exit('lancedb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
