@@ -30,10 +30,10 @@ def test_equal_labels_are_different_nodes(judged: Maker) -> None:
 
 
 def test_of_several_known_codes_the_nearest_counts(judged: Maker) -> None:
-    golds = [["ba", "aab"], ["ba", "aab"], ["aab", "a"], ["aaa", "aab"], ["aab", "aa"]]
-    errors = judged(golds, ["aaa", None, "b", "ab", "aa"])
+    golds = [["ba", "aab"], ["ba", "aab"], ["aab", "a"], ["aaa", "aab"], ["aab", "aa"], ["aab", "ba"]]
+    errors = judged(golds, ["aaa", None, "b", "ab", "aa", None])
     # Longest shared path, then the shortest path, then the first; without an answer the first.
-    assert errors["target_code"].to_pylist() == ["aab", "ba", "a", "aaa", "aa"]
+    assert errors["target_code"].to_pylist() == ["aab", "ba", "a", "aaa", "aa", "aab"]
     assert errors["target_codes"].to_pylist() == golds
 
 
