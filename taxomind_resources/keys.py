@@ -9,10 +9,12 @@ from urllib.parse import quote, unquote
 from taxomind_resources.faults import Fault
 
 MAX_KEY_LENGTH: Final = 100
+#: Bytes of a folder name, encoded; file systems allow 255, and temporary names need some of them.
+MAX_FOLDER_BYTES: Final = 200
 #: Key of the zero-row files that give each table its schema; never a taxonomy.
 EMPTY_KEY: Final = "__none__"
 _ALLOWED = (
-    f"1 to {MAX_KEY_LENGTH} characters, no control characters, no '/', '\\', '...' or outer spaces; "
+    f"1 to {MAX_KEY_LENGTH} characters ({MAX_FOLDER_BYTES} bytes percent-encoded), no control characters, no '/', '\\', '...' or outer spaces; "
     "not '.' or '..', not beginning with '__'"
 )
 
@@ -31,6 +33,7 @@ def validate_key(key: str) -> str:
         or key.startswith("__")
         or "..." in key
         or any(c in "/\\" or unicodedata.category(c) in {"Cc", "Cs"} for c in key)
+        or len(quote(key, safe="-_.")) > MAX_FOLDER_BYTES
     )
     if bad:
         raise Fault("invalid_key", "A taxonomy key names folders, partitions and tables.", value=key, allowed=_ALLOWED)
