@@ -14,7 +14,8 @@ MAX_FOLDER_BYTES: Final = 200
 #: Key of the zero-row files that give each table its schema; never a taxonomy.
 EMPTY_KEY: Final = "__none__"
 _ALLOWED = (
-    f"1 to {MAX_KEY_LENGTH} characters ({MAX_FOLDER_BYTES} bytes percent-encoded), no control characters, no '/', '\\', '...' or outer spaces; "
+    f"1 to {MAX_KEY_LENGTH} characters ({MAX_FOLDER_BYTES} bytes percent-encoded), no control characters, "
+    "no '/', '\\', '...' or outer spaces; "
     "not '.' or '..', not beginning with '__'"
 )
 
