@@ -54,7 +54,8 @@ def calibration_texts(count: int) -> list[str]:
 
 def _title(draw: random.Random) -> str:
     words = [draw.choice(_FIELDS), draw.choice(_THINGS)]
-    return " ".join(([draw.choice(_QUALITIES)] if draw.random() < 0.5 else []) + words)
+    title = " ".join(([draw.choice(_QUALITIES)] if draw.random() < 0.5 else []) + words)
+    return draw.choice((title, title, title.capitalize(), title.title(), title.upper()))
 
 
 def _sentence(draw: random.Random) -> str:

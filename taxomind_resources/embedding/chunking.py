@@ -46,7 +46,8 @@ def split_by_bytes(text: str, most_bytes: int) -> list[str]:
     pieces: list[str] = []
     while len(raw) > most_bytes:
         left = -(-len(raw) // most_bytes)
-        head = raw[: -(-len(raw) // left)].decode(errors="ignore") or text[:1]
+        # A character takes up to 4 bytes; a share smaller than the next character is widened to the limit.
+        head = raw[: -(-len(raw) // left)].decode(errors="ignore") or raw[:most_bytes].decode(errors="ignore")
         space = max(head.rfind(" "), head.rfind("\n"))
         head = head[:space] if space > len(head) // 2 else head
         pieces.append(head)

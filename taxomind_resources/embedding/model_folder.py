@@ -15,7 +15,7 @@ from taxomind_resources.faults import Fault
 Pooling = Literal["mean", "cls", "last"]
 
 _POOLING_NAMES: Final[dict[str, Pooling]] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
-#: Names that sentence-transformers looks for, in this order, when a document is encoded.
+#: Names under which models keep the prompt of a document; the first that is not empty counts.
 _DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
 _WEIGHT_ENDINGS: Final = (".safetensors", ".bin")
 _TOKENIZER_FILES: Final = (
