@@ -12,7 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResult, MetadataValue
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetExecutionContext,
+    DataVersion,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+)
 
 from taxomind_assets.metadata import bullet_list
 from taxomind_resources.faults import Fault
@@ -89,3 +98,38 @@ def clear_failures(key: str) -> Iterator[None]:
         yield
     except Fault as fault:
         raise failure_of({key: fault}) from fault
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found for one taxonomy.
+
+    Attributes:
+        problems: what is wrong, one sentence each; none = passed.
+        metadata: what the UI shows.
+    """
+
+    problems: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_each_key(
+    context: AssetCheckExecutionContext,
+    check: Callable[[str], Checked],
+    severity: AssetCheckSeverity = AssetCheckSeverity.ERROR,
+) -> AssetCheckResult:
+    """One result for all taxonomies of the run; what cannot be read is a problem of the output, not of the check."""
+    found: dict[str, Checked] = {}
+    for key in context.op_execution_context.partition_keys:
+        try:
+            found[key] = check(key)
+        except Fault as fault:
+            found[key] = Checked((fault.what,))
+    problems = [f"{key}: {problem}" for key, checked in found.items() for problem in checked.problems]
+    metadata: dict[str, Any] = {"taxonomies": len(found)}
+    if len(found) == 1:
+        metadata = dict(next(iter(found.values())).metadata)
+    if problems:
+        metadata["problems"] = bullet_list(problems)
+    description = f"{len(problems)} problems: {problems[0]}" if problems else "No problem was found."
+    return AssetCheckResult(passed=not problems, severity=severity, metadata=metadata, description=description)

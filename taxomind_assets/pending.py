@@ -80,14 +80,16 @@ class Pending:
 
     Attributes:
         build: the taxonomy file or the embedding model is new: the index must be built.
-        texts: there are text files that have not been classified.
-        report: there are labelled files, or a new index, that the report does not cover yet.
+        texts: there are text files that have not been dealt with.
+        report: there are labelled files that no report covers.
+        stale_report: the report was made with another index or other settings.
         waiting: sentences about inputs that cannot be dealt with now, and what they wait for.
     """
 
     build: str
     texts: str
     report: str
+    stale_report: str
     waiting: tuple[str, ...] = ()
 
 
@@ -107,48 +109,65 @@ def report_digest(labelled_digest: str, index_version: str, settings: Settings, 
 
 
 def pending(key: str, settings: Settings, inbox: Inbox, outputs: Outputs, indexes: IndexStore) -> Pending:
-    """Compare the inbox with the outputs for one taxonomy. Opens no input file.
+    """All that one taxonomy waits for. Opens no input file.
 
     Raises:
         Fault: `invalid_key`, `storage_failed`, `unknown_setting` or `invalid_setting`.
     """
-    build, waiting = _build(key, settings, inbox, outputs)
-    texts, labelled = inbox.digest(key, "texts"), inbox.digest(key, "labelled")
-    version = indexes.current(key)
-    if version is None:
-        if not build and (texts or labelled):
-            waiting = (*waiting, f"{key}: texts wait for a taxonomy that can be built.")
-        return Pending(build, "", "", waiting)
-    seen = outputs.digest("classification.batches", key, SEEN)
-    reported = outputs.digest("reports.metrics", key)
-    report = report_digest(labelled, version, settings, key) if labelled else ""
-    return Pending(build, "" if texts == (seen or "") else texts, "" if report == (reported or "") else report, waiting)
+    build, waiting = pending_build(key, settings, inbox, outputs)
+    report, stale_report = pending_report(key, settings, inbox, outputs, indexes)
+    if not build and indexes.current(key) is None and (inbox.digest(key, "texts") or inbox.digest(key, "labelled")):
+        waiting = (*waiting, f"{key}: texts wait for a taxonomy that can be built.")
+    return Pending(build, pending_texts(key, inbox, outputs, indexes), report, stale_report, waiting)
 
 
-def refusal(key: str, outputs: Outputs) -> str | None:
-    """Digest of the taxonomy file that was refused last; None when none was.
+def pending_build(key: str, settings: Settings, inbox: Inbox, outputs: Outputs) -> tuple[str, tuple[str, ...]]:
+    """`Pending.build`, and why a taxonomy file that is there cannot be built.
 
     Raises:
-        Fault: `invalid_key` or `storage_failed`.
+        Fault: as `pending`.
     """
-    return outputs.digest("taxonomy.rejected_rows", key, REFUSED)
-
-
-def _build(key: str, settings: Settings, inbox: Inbox, outputs: Outputs) -> tuple[str, tuple[str, ...]]:
     try:
         file = inbox.taxonomy_file(key)
     except Fault as fault:
         return "", (f"{key}: {fault.what}",)
     if file is None:
         return "", ()
-    digest = inbox.digest(key, "taxonomy")
-    wanted = embedding_digest(settings, key)
+    digest, wanted = inbox.digest(key, "taxonomy"), embedding_digest(settings, key)
     built = IndexState.parse(outputs.digest("views.node_vectors", key))
     if (built.taxonomy_digest, built.embedding_digest) == (digest, wanted):
         return "", ()
-    if refusal(key, outputs) == digest:
+    if outputs.digest("taxonomy.rejected_rows", key, REFUSED) == digest:
         return "", (f"{key}: {file.name} was refused; see taxonomy.rejected_rows.",)
     return f"{digest}-{wanted}", ()
+
+
+def pending_texts(key: str, inbox: Inbox, outputs: Outputs, indexes: IndexStore) -> str:
+    """`Pending.texts`; '' as long as there is no index to answer with.
+
+    Raises:
+        Fault: as `pending`.
+    """
+    digest = inbox.digest(key, "texts")
+    if not digest or digest == outputs.digest("classification.batches", key, SEEN):
+        return ""
+    return "" if indexes.current(key) is None else digest
+
+
+def pending_report(key: str, settings: Settings, inbox: Inbox, outputs: Outputs, indexes: IndexStore) -> tuple[str, str]:
+    """`Pending.report` and `Pending.stale_report`; both '' as long as there is no index to measure.
+
+    Raises:
+        Fault: as `pending`.
+    """
+    labelled = inbox.digest(key, "labelled")
+    version = indexes.current(key) if labelled else None
+    if version is None:
+        return "", ""
+    made = outputs.digest("reports.metrics", key) or ""
+    wanted = report_digest(labelled, version, settings, key)
+    is_new = made.partition(":")[0] != labelled
+    return labelled if is_new else "", "" if is_new or made == wanted else wanted
 
 
 def _fields(digest: str | None, number: int) -> list[str]:

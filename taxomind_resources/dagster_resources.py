@@ -136,8 +136,8 @@ def resources(data: str = "") -> dict[str, Any]:
         "settings": settings,
         "inbox": InboxResource(settings=settings),
         "outputs": OutputsResource(settings=settings),
-        "vectors": VectorStoreResource(settings=settings),
+        "vectors": VectorStoreResource(settings=settings, uri=""),
         "indexes": IndexStoreResource(settings=settings),
         "embedding": EmbeddingResource(settings=settings),
-        "engine": EngineResource(),
+        "engine": EngineResource(kind="local"),
     }

@@ -3,7 +3,7 @@
 import hashlib
 from typing import TYPE_CHECKING, Any, Literal
 
-from dagster import AssetExecutionContext, AssetSpec, Config, DagsterLogManager, MaterializeResult, asset
+from dagster import AssetExecutionContext, AssetSpec, Config, MaterializeResult, asset
 from pydantic import Field
 
 from taxomind_assets.by_key import Written, for_each_key
@@ -27,11 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from taxomind_assets.classification.batches import Batch, BatchRunner
-    from taxomind_resources.engine import Engine
     from taxomind_resources.inbox import Inbox, InboxFile
-    from taxomind_resources.index_store import IndexStore
     from taxomind_resources.outputs import Outputs
-    from taxomind_resources.settings import Settings
 
 _SHOWN = ["text", "language", "path", "label", "confidence", "stop_reason", "alternatives"]
 
@@ -86,35 +83,26 @@ def classification_results(
     Each file is a batch named by its content; a batch is classified once. A run that was killed goes on at the first shard that
     is not whole. A file that cannot be read is noted in `classification.rejected_rows` and does not stop the others.
     """
-    opened = settings.load(), inbox.open(), outputs.open()
-    given = {"indexes": indexes.open(), "engine": engine.open(), "config": config, "log": context.log}
-    result = for_each_key(context, lambda key: _classify(key, *opened, **given))
+    from taxomind_assets.classification.batches import BatchRunner
+
+    opened, written, built, mapper = settings.load(), outputs.open(), indexes.open(), engine.open()
+
+    def runner(key: str) -> BatchRunner:
+        version = built.folder(key).name
+        return BatchRunner(key, opened, written, engine=mapper, index_version=version, log=context.log.info)
+
+    result = for_each_key(context, lambda key: _classify(key, inbox.open(), runner(key), config.reclassify))
     outputs.publish()
     return result
 
 
-def _classify(
-    key: str,
-    settings: "Settings",
-    inbox: "Inbox",
-    outputs: "Outputs",
-    *,
-    indexes: "IndexStore",
-    engine: "Engine",
-    config: ClassificationConfig,
-    log: DagsterLogManager,
-) -> Written:
-    from taxomind_assets.classification.batches import BatchRunner
-
+def _classify(key: str, inbox: "Inbox", runner: "BatchRunner", reclassify: str) -> Written:
     # The digest comes first: a file that arrives meanwhile makes it differ from the inbox, so the next run sees it.
     digest = inbox.digest(key, "texts")
     files = inbox.files(key, "texts")
-    version = indexes.folder(key).name
-    runner = BatchRunner(key, settings, outputs, engine=engine, index_version=version, log=log.info)
-    again = config.reclassify == "all"
-    done = [
-        _logged(runner.run(file, batch_id, again=again), log) for file, batch_id in _chosen(files, runner, config.reclassify)
-    ]
+    chosen = _chosen(files, runner, reclassify)
+    done = [batch for file, batch_id in chosen if (batch := runner.run(file, batch_id, again=reclassify == "all"))]
+    outputs = runner.outputs
     empty = BY_NAME["classification.batches"].arrow.empty_table()
     outputs.write("classification.batches", key, empty, digest=digest, part=SEEN)
     batches = outputs.read("classification.batches", key)
@@ -125,23 +113,13 @@ def _chosen(files: "list[InboxFile]", runner: "BatchRunner", reclassify: str) ->
     """The files to classify, with their batch ids. The same content under two names is one batch."""
     seen: set[str] = set()
     for file in files:
-        batch_id = file.content_id()
-        if batch_id in seen:
+        batch_id = runner.batch_id(file)
+        if batch_id is None or batch_id in seen:
             continue
         seen.add(batch_id)
         current = runner.is_current(batch_id) if reclassify == "stale" else runner.is_done(batch_id)
         if reclassify == "all" or not current:
             yield file, batch_id
-
-
-def _logged(batch: "Batch", log: DagsterLogManager) -> "Batch":
-    log.info(
-        f"{batch.source_file}: {batch.rows:,} texts in {batch.seconds:.1f} s, {batch.abstained:,} without an answer, "
-        f"{batch.rejected:,} rows refused, {batch.resumed} of {batch.shards} shards from a former run"
-    )
-    if batch.refused:
-        log.warning(f"{batch.source_file}: {batch.refused}")
-    return batch
 
 
 def _metadata(

@@ -10,6 +10,7 @@ counted twice: the row of `classification.batches`, written last, says that a ba
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -144,14 +145,26 @@ class BatchRunner:
         """Whether a batch is complete and would get the same answers again."""
         return self.outputs.digest(BATCHES, self.key, batch_id) == self.version
 
-    def run(self, file: InboxFile, batch_id: str, *, again: bool = False) -> Batch:
-        """Classify one file and record it as done.
+    def batch_id(self, file: InboxFile) -> str | None:
+        """Name of the batch that a file is: its content id; None when the file is gone.
+
+        A file that exists and cannot be opened is named by its place and time, so that its refusal is noted once.
+        """
+        try:
+            return file.content_id()
+        except Fault:
+            if not file.path.exists():
+                return None
+            return hashlib.sha256(f"{file.name}\0{file.size}\0{file.modified_ns}".encode()).hexdigest()[:16]
+
+    def run(self, file: InboxFile, batch_id: str, *, again: bool = False) -> Batch | None:
+        """Classify one file and record it as done; None when the file was changed meanwhile, which the next run sees.
 
         A file that cannot be read, or not to its end, gets a refused row of its own; what was read before is answered.
 
         Args:
             file: the file.
-            batch_id: its content id.
+            batch_id: see `batch_id`.
             again: make answers anew that are there already.
 
         Raises:
@@ -160,21 +173,29 @@ class BatchRunner:
         started = time.monotonic()
         batch = Batch(batch_id, file.name)
         shards = self._stage(file, batch)
-        todo = shards if again else [shard for shard in shards if not self._is_answered(batch_id, shard)]
-        batch.shards, batch.resumed = len(shards), len(shards) - len(todo)
-        answers = self._folder(batch_id) / "answers"
-
-        def publish(shard: Path) -> None:
-            self._publish(answers / shard.name, shard_part(batch_id, _number(shard)))
-            self.log(f"{file.name}: shard {_number(shard) + 1} of {len(shards)} is answered")
-
-        self.engine.map_shards(ShardClassifier, self.config, todo, lambda shard: answers / shard.name, publish)
+        if self.batch_id(file) != batch_id:
+            self.log(f"{file.name} was changed while it was read; it is left to the next run")
+            remove_tree(self.staging / batch_id)
+            return None
+        self._answer(batch, shards, again)
         self._drop_old_shards(batch)
         self._count(batch)
         batch.seconds = time.monotonic() - started
         self.outputs.write(BATCHES, self.key, self._row(batch), digest=self.version, part=batch_id)
         remove_tree(self.staging / batch_id)
+        self._log_end(batch)
         return batch
+
+    def _answer(self, batch: Batch, shards: list[Path], again: bool) -> None:
+        todo = shards if again else [shard for shard in shards if not self._is_answered(batch.batch_id, shard)]
+        batch.shards, batch.resumed = len(shards), len(shards) - len(todo)
+        answers = self._folder(batch.batch_id) / "answers"
+
+        def publish(shard: Path) -> None:
+            self._publish(answers / shard.name, shard_part(batch.batch_id, _number(shard)))
+            self.log(f"{batch.source_file}: shard {_number(shard) + 1} of {len(shards)} is answered")
+
+        self.engine.map_shards(ShardClassifier, self.config, todo, lambda shard: answers / shard.name, publish)
 
     def _stage(self, file: InboxFile, batch: Batch) -> list[Path]:
         """Cut the file into shards and write its refused rows; returns the shards."""
@@ -221,6 +242,15 @@ class BatchRunner:
 
     def _folder(self, batch_id: str) -> Path:
         return self.staging / batch_id / self.version
+
+    def _log_end(self, batch: Batch) -> None:
+        speed = batch.rows / max(batch.seconds, 1e-9)
+        self.log(
+            f"{batch.source_file}: {batch.rows:,} texts in {batch.seconds:.1f} s ({speed:,.0f} per second), {batch.abstained:,}"
+            f" without an answer, {batch.rejected:,} rows refused, {batch.resumed} of {batch.shards} shards from a former run"
+        )
+        if batch.refused:
+            self.log(f"{batch.source_file} was refused: {batch.refused}")
 
     def _row(self, batch: Batch) -> pa.Table:
         row = {

@@ -1,0 +1,150 @@
+"""The sensors of the inbox: each compares inputs with outputs and requests what is missing, exactly once.
+
+They keep no state: an output says which inputs it was made from, and a run key which state of the inputs a run was for. A
+daemon that is killed, restarted or late changes nothing but the time.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    DefaultSensorStatus,
+    RunRequest,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from taxomind_assets.partitions import taxonomy_keys
+from taxomind_assets.pending import pending_build, pending_report, pending_texts
+from taxomind_resources.dagster_resources import InboxResource, IndexStoreResource, OutputsResource, SettingsResource
+from taxomind_resources.faults import Fault
+from taxomind_sensors.jobs import error_analysis, inference, key_request, whole_job
+from taxomind_sensors.requests import new_requests, run_of
+
+INTERVAL_S: Final = 10
+_BUILD: Final = ("raw_taxonomy", "enriched_definitions", "label_view", "definition_view", "example_view", "node_index")
+
+Remarks = list[str]
+
+
+@sensor(
+    job=whole_job,
+    minimum_interval_seconds=INTERVAL_S,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Builds a taxonomy whose file is new or changed, then answers its texts and reports on its labelled texts.",
+)
+def taxonomy_inbox(
+    context: SensorEvaluationContext, settings: SettingsResource, inbox: InboxResource, outputs: OutputsResource
+) -> SensorResult | SkipReason:
+    """A new key becomes a partition in the same tick in which its first run is requested."""
+    opened, files, written = settings.load(), inbox.open(), outputs.open()
+    remarks: Remarks = []
+
+    def request(key: str) -> RunRequest | None:
+        build, waiting = pending_build(key, opened, files, written)
+        remarks.extend(waiting)
+        if not build:
+            return None
+        following = {"texts": "classification_results", "labelled": "error_report"}
+        selected = [*_BUILD, *(asset for kind, asset in following.items() if files.digest(key, kind))]
+        return key_request(key, build_run_key(key, build), asset_selection=[AssetKey(asset) for asset in selected])
+
+    return _result(context.instance, _for_keys(files.keys(), request, remarks), remarks, "Every taxonomy is built.")
+
+
+@sensor(
+    job=inference,
+    minimum_interval_seconds=INTERVAL_S,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Answers text files that are new. A file that arrives before its taxonomy is built waits for it.",
+)
+def texts_inbox(
+    context: SensorEvaluationContext,
+    settings: SettingsResource,
+    inbox: InboxResource,
+    outputs: OutputsResource,
+    indexes: IndexStoreResource,
+) -> SensorResult | SkipReason:
+    """While a build of the taxonomy is under way its texts wait, so that they are answered once and by the new index."""
+    opened, files, written, built = settings.load(), inbox.open(), outputs.open(), indexes.open()
+    remarks: Remarks = []
+
+    def request(key: str) -> RunRequest | None:
+        texts = pending_texts(key, files, written, built)
+        if not texts:
+            if files.digest(key, "texts") and built.current(key) is None:
+                remarks.append(f"{key}: texts wait until its taxonomy is built.")
+            return None
+        build, _ = pending_build(key, opened, files, written)
+        if build and not _has_ended(context.instance, build_run_key(key, build)):
+            remarks.append(f"{key}: texts wait for the build that is under way.")
+            return None
+        return key_request(key, f"{key}:{texts}:texts")
+
+    return _result(context.instance, _for_keys(files.keys(), request, remarks), remarks, "Every text is answered.")
+
+
+@sensor(
+    job=error_analysis,
+    minimum_interval_seconds=INTERVAL_S,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Makes the error report of a taxonomy whose labelled files are new or changed.",
+)
+def labelled_inbox(
+    context: SensorEvaluationContext,
+    settings: SettingsResource,
+    inbox: InboxResource,
+    outputs: OutputsResource,
+    indexes: IndexStoreResource,
+) -> SensorResult | SkipReason:
+    """Reports that are stale for another reason (a new index, other settings) are made by the nightly schedule."""
+    opened, files, written, built = settings.load(), inbox.open(), outputs.open(), indexes.open()
+    remarks: Remarks = []
+
+    def request(key: str) -> RunRequest | None:
+        labelled, _ = pending_report(key, opened, files, written, built)
+        if not labelled:
+            return None
+        build, _ = pending_build(key, opened, files, written)
+        if build and not _has_ended(context.instance, build_run_key(key, build)):
+            return None
+        return key_request(key, f"{key}:{labelled}:report")
+
+    return _result(context.instance, _for_keys(files.keys(), request, remarks), remarks, "Every labelled file is reported on.")
+
+
+def build_run_key(key: str, build: str) -> str:
+    """Run key of the build that `Pending.build` asks for."""
+    return f"{key}:{build}:build"
+
+
+def _for_keys(keys: Sequence[str], request: Callable[[str], RunRequest | None], remarks: Remarks) -> Iterator[RunRequest]:
+    """The requests of all keys; a fault of one is remarked and does not stop the others."""
+    for key in keys:
+        try:
+            found = request(key)
+        except Fault as fault:
+            remarks.append(f"{key}: {fault.what}")
+            continue
+        if found:
+            yield found
+
+
+def _result(
+    instance: DagsterInstance, requests: Iterator[RunRequest], remarks: Remarks, nothing: str
+) -> SensorResult | SkipReason:
+    found = new_requests(instance, requests)
+    if not found:
+        return SkipReason("\n".join(remarks) or nothing)
+    known = set(instance.get_dynamic_partitions(str(taxonomy_keys.name)))
+    new = sorted({str(request.partition_key) for request in found} - known)
+    return SensorResult(run_requests=found, dynamic_partitions_requests=[taxonomy_keys.build_add_request(new)] if new else [])
+
+
+def _has_ended(instance: DagsterInstance, run_key: str) -> bool:
+    run = run_of(instance, run_key)
+    return run is not None and run.is_finished

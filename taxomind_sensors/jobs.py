@@ -1,0 +1,48 @@
+"""The jobs: the parts of the asset graph that people and sensors start."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from dagster import AssetSelection, RunRequest, define_asset_job
+
+from taxomind_assets.partitions import KEY_TAG
+
+_STAGES: Final = ("taxonomy", "views", "classification", "reports")
+
+build_taxonomy = define_asset_job(
+    "build_taxonomy",
+    AssetSelection.groups("taxonomy", "views"),
+    description="Reads a taxonomy file, checks it, embeds its texts and publishes its index.",
+)
+
+inference = define_asset_job(
+    "inference",
+    AssetSelection.assets("classification_results"),
+    description="Answers the text files that are new.",
+)
+
+inference_batch = define_asset_job(
+    "inference_batch",
+    AssetSelection.assets("classification_results"),
+    description="As `inference`, started by the HTTP interface for a file that it put into the inbox.",
+)
+
+error_analysis = define_asset_job(
+    "error_analysis",
+    AssetSelection.assets("error_report"),
+    description="Measures the answers on texts whose codes are known.",
+)
+
+whole_job = define_asset_job(
+    "whole_job",
+    AssetSelection.groups(*_STAGES),
+    description="Everything for one taxonomy: build it, answer its texts, report on its labelled texts.",
+)
+
+ASSET_JOBS: Final = (build_taxonomy, inference, inference_batch, error_analysis, whole_job)
+
+
+def key_request(key: str, run_key: str | None, **arguments: Any) -> RunRequest:
+    """A request for a run of one taxonomy, tagged so that no two runs of one taxonomy go at the same time."""
+    return RunRequest(run_key=run_key, partition_key=key, tags={KEY_TAG: key}, **arguments)

@@ -1,0 +1,81 @@
+"""Runs whose process is gone: a power cut or a killed service leaves them 'started' for ever, and their taxonomy blocked."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from dagster import (
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunsFilter,
+    SensorEvaluationContext,
+    SkipReason,
+    sensor,
+)
+
+_INTERVAL_S: Final = 30
+_SLACK_S: Final = 60.0
+_UNDER_WAY: Final = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+
+
+@sensor(
+    minimum_interval_seconds=_INTERVAL_S,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Marks runs as failed whose process is gone, so that they are retried and their taxonomy is free again.",
+)
+def stranded_runs(context: SensorEvaluationContext) -> SkipReason:
+    """Only where runs are processes of this machine: with a storage of SQLite files."""
+    if not _is_on_this_machine(context.instance):
+        return SkipReason("Runs of several machines are watched by Dagster's run monitoring.")
+    failed = []
+    for record in context.instance.get_run_records(RunsFilter(statuses=_UNDER_WAY)):
+        run = record.dagster_run
+        pid = worker_pid(context.instance, run.run_id)
+        if pid is not None and record.start_time is not None and not lives_since(pid, record.start_time):
+            context.instance.report_run_failed(run, f"The process of the run ({pid}) is gone.")
+            failed.append(f"{run.job_name} {run.run_id[:8]}")
+    return SkipReason(f"Marked as failed: {', '.join(failed)}." if failed else "Every run under way has its process.")
+
+
+def worker_pid(instance: DagsterInstance, run_id: str) -> int | None:
+    """Process that executes a run, as it said itself; None before it did."""
+    for entry in instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT):
+        event = entry.dagster_event
+        metadata = event.engine_event_data.metadata if event else {}
+        if "pid" in metadata:
+            return int(str(metadata["pid"].value))
+    return None
+
+
+def lives_since(pid: int, started: float) -> bool:
+    """Whether the process exists and is the one that was there at `started` (seconds since 1970).
+
+    After a restart of the machine its number may belong to another process; where `/proc` tells when a process began, one that
+    began more than a minute later is another one.
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return False  # Not ours: runs are processes of the same user.
+    began = _began(pid)
+    return began is None or began <= started + _SLACK_S
+
+
+def _began(pid: int) -> float | None:
+    """When a process began, in seconds since 1970 (Linux: proc(5), `stat` field 22); None where it is not known."""
+    with suppress(OSError, ValueError, IndexError):
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
+        return int(boot.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
+    return None
+
+
+def _is_on_this_machine(instance: DagsterInstance) -> bool:
+    from dagster._core.storage.runs.sqlite import SqliteRunStorage
+
+    return isinstance(instance.run_storage, SqliteRunStorage)
