@@ -1,12 +1,9 @@
 """Failed runs: said clearly, with the code of the fault."""
 
-from typing import Final
-
 from dagster import DefaultSensorStatus, RunFailureSensorContext, run_failure_sensor
 
 from taxomind_assets.partitions import KEY_TAG
-
-_PARTITION_TAG: Final = "dagster/partition"
+from taxomind_sensors.requests import PARTITION_TAG
 
 
 @run_failure_sensor(
@@ -23,7 +20,7 @@ def failure_alerts(context: RunFailureSensorContext) -> None:
 def alert_lines(context: RunFailureSensorContext) -> list[str]:
     """One line per failed step; of a run that failed outside its steps, one line."""
     tags = context.dagster_run.tags
-    key = tags.get(KEY_TAG) or tags.get(_PARTITION_TAG) or "several taxonomies"
+    key = tags.get(KEY_TAG) or tags.get(PARTITION_TAG) or "several taxonomies"
     where = f"{key}: {context.dagster_run.job_name} {context.dagster_run.run_id[:8]}"
     lines = []
     for event in context.get_step_failure_events():

@@ -12,6 +12,7 @@ from dagster import (
     DagsterInstance,
     DefaultSensorStatus,
     RunRequest,
+    RunsFilter,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
@@ -23,7 +24,7 @@ from taxomind_assets.pending import pending_build, pending_report, pending_texts
 from taxomind_resources.dagster_resources import InboxResource, IndexStoreResource, OutputsResource, SettingsResource
 from taxomind_resources.faults import Fault
 from taxomind_sensors.jobs import error_analysis, inference, key_request, whole_job
-from taxomind_sensors.requests import new_requests, run_of
+from taxomind_sensors.requests import PARTITION_TAG, UNDER_WAY, new_requests, run_of
 
 INTERVAL_S: Final = 10
 _BUILD: Final = ("raw_taxonomy", "enriched_definitions", "label_view", "definition_view", "example_view", "node_index")
@@ -69,7 +70,7 @@ def texts_inbox(
     outputs: OutputsResource,
     indexes: IndexStoreResource,
 ) -> SensorResult | SkipReason:
-    """While a build of the taxonomy is under way its texts wait, so that they are answered once and by the new index."""
+    """While a run of the taxonomy is under way its texts wait: it may be a build, or deal with them already."""
     opened, files, written, built = settings.load(), inbox.open(), outputs.open(), indexes.open()
     remarks: Remarks = []
 
@@ -80,8 +81,8 @@ def texts_inbox(
                 remarks.append(f"{key}: texts wait until its taxonomy is built.")
             return None
         build, _ = pending_build(key, opened, files, written)
-        if build and not _has_ended(context.instance, build_run_key(key, build)):
-            remarks.append(f"{key}: texts wait for the build that is under way.")
+        if _is_busy(context.instance, key, build):
+            remarks.append(f"{key}: texts wait for a run that is under way.")
             return None
         return key_request(key, f"{key}:{texts}:texts")
 
@@ -110,7 +111,7 @@ def labelled_inbox(
         if not labelled:
             return None
         build, _ = pending_build(key, opened, files, written)
-        if build and not _has_ended(context.instance, build_run_key(key, build)):
+        if _is_busy(context.instance, key, build):
             return None
         return key_request(key, f"{key}:{labelled}:report")
 
@@ -145,6 +146,8 @@ def _result(
     return SensorResult(run_requests=found, dynamic_partitions_requests=[taxonomy_keys.build_add_request(new)] if new else [])
 
 
-def _has_ended(instance: DagsterInstance, run_key: str) -> bool:
-    run = run_of(instance, run_key)
-    return run is not None and run.is_finished
+def _is_busy(instance: DagsterInstance, key: str, build: str) -> bool:
+    """Whether a run may already be dealing with these inputs, or a build that is wanted has not been requested yet."""
+    if build and run_of(instance, build_run_key(key, build)) is None:
+        return True
+    return bool(instance.get_runs(RunsFilter(tags={PARTITION_TAG: key}, statuses=list(UNDER_WAY)), limit=1))

@@ -31,10 +31,9 @@ from taxomind_resources.dagster_resources import (
 )
 from taxomind_resources.files import folder_name, remove_tree
 from taxomind_resources.inbox import Inbox
-from taxomind_sensors.requests import new_requests
+from taxomind_sensors.requests import PARTITION_TAG, new_requests
 
 _INTERVAL_S: Final = 30
-_PARTITION_TAG: Final = "dagster/partition"
 
 
 class RemovalConfig(Config):
@@ -115,7 +114,7 @@ def forget_partition(instance: DagsterInstance, key: str, assets: list[AssetKey]
             instance.wipe_asset_partitions(asset, [key])
     except NotImplementedError:
         pass
-    finished = [run for run in instance.get_runs(RunsFilter(tags={_PARTITION_TAG: key})) if run.is_finished]
+    finished = [run for run in instance.get_runs(RunsFilter(tags={PARTITION_TAG: key})) if run.is_finished]
     for run in finished:
         instance.delete_run(run.run_id)
     instance.wipe_asset_cached_status(assets)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from dagster import DagsterInstance, DagsterRun, RunRequest, RunsFilter
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRequest, RunsFilter
 
+FINISHED: Final = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
 #: Submitting a run takes up to a second; what is left over stays pending and comes with the next ticks.
 MOST_REQUESTS: Final = 50
+#: Tag that Dagster gives every run of one partition, whoever started it.
+PARTITION_TAG: Final = "dagster/partition"
+UNDER_WAY: Final = tuple(status for status in DagsterRunStatus if status not in FINISHED)
 _RUN_KEY_TAG: Final = "dagster/run_key"
 
 
