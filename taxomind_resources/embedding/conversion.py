@@ -167,8 +167,9 @@ def _example(folder: ModelFolder) -> tuple[Any, Any]:
 
 
 def _to_openvino(onnx_file: Path, file: Path, quantised_for: ModelFolder | None) -> None:
-    import openvino
+    from taxomind_resources.embedding.runtimes import openvino_module
 
+    openvino = openvino_module()
     model = openvino.convert_model(onnx_file)
     if quantised_for is not None:
         model = quantised(model, quantised_for.path, quantised_for.pad_id, quantised_for.max_tokens)

