@@ -1,0 +1,1 @@
+"""The command line `taxomind`: one module per group of commands; everything heavy is imported when a command runs."""

@@ -1,0 +1,104 @@
+"""The command line: the groups of commands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from taxomind_app.cli import classify as classify_command
+from taxomind_app.cli import demo as demo_command
+from taxomind_app.cli import doctor as doctor_command
+from taxomind_app.cli import errors, taxonomy
+from taxomind_app.cli import query as query_command
+from taxomind_app.cli import report as report_command
+from taxomind_app.cli import settings as settings_command
+from taxomind_app.cli import ui as ui_command
+from taxomind_app.cli.session import Data, Session, Verbose, command
+
+EPILOG = """Begin with
+
+taxomind demo
+
+taxomind taxonomy add jobs jobs.csv
+
+taxomind classify --taxonomy jobs "veterinary nurse"
+"""
+
+app = typer.Typer(
+    name="taxomind",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+taxonomies = typer.Typer(no_args_is_help=True, help="Add, check, look at and remove taxonomies.")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"taxomind {version('taxomind')}")
+        raise typer.Exit
+
+
+@app.callback(epilog=EPILOG)
+def _root(
+    ctx: typer.Context,
+    data: Data = None,
+    verbose: Verbose = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Give texts their place in a deep taxonomy: code them, stop when unsure, say why."""
+    session: Session = ctx.obj
+    session.data, session.verbose = data, verbose
+
+
+def _add(group: typer.Typer, name: str, function: Callable[..., None], epilog: str, *, json: bool = True) -> None:
+    group.command(name, epilog=epilog)(command(function, json=json))
+
+
+_add(app, "demo", demo_command.demo, demo_command.EPILOG)
+app.add_typer(taxonomies, name="taxonomy")
+_add(taxonomies, "add", taxonomy.add, taxonomy.ADD_EPILOG)
+_add(taxonomies, "validate", taxonomy.validate, taxonomy.VALIDATE_EPILOG)
+_add(taxonomies, "list", taxonomy.list_, taxonomy.LIST_EPILOG)
+_add(taxonomies, "show", taxonomy.show, taxonomy.SHOW_EPILOG)
+_add(taxonomies, "remove", taxonomy.remove, taxonomy.REMOVE_EPILOG)
+_add(app, "classify", classify_command.classify, classify_command.EPILOG)
+_add(app, "report", report_command.report, report_command.EPILOG)
+_add(app, "query", query_command.query, query_command.EPILOG)
+_add(app, "ui", ui_command.ui, ui_command.EPILOG, json=False)
+_add(app, "doctor", doctor_command.doctor, doctor_command.EPILOG)
+_add(app, "settings", settings_command.settings, settings_command.EPILOG)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one call of the command line.
+
+    Args:
+        arguments: without the program's name.
+
+    Returns:
+        0 = done, 1 = the work failed, 2 = wrong use, 130 = interrupted.
+    """
+    session = Session()
+    own = list(arguments)
+    as_json = "--json" in (own[: own.index("--")] if "--" in own else own)
+    try:
+        result = typer.main.get_command(app).main(own, prog_name="taxomind", obj=session, standalone_mode=False)
+        sys.stdout.flush()
+    except SystemExit as stopped:
+        # typer leaves this way when the reader of its output is gone.
+        return stopped.code if isinstance(stopped.code, int) else errors.WORK_FAILED
+    except BaseException as error:
+        return errors.end(error, session, as_json=as_json)
+    return result if isinstance(result, int) else 0
+
+
+def run() -> None:
+    """Entry point of the program `taxomind`."""
+    sys.exit(main(sys.argv[1:]))

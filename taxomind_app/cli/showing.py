@@ -1,0 +1,163 @@
+"""Answers as people read them in a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from taxomind_assets.taxonomy.tree import Taxonomy
+
+#: What the stop reasons mean.
+REASONS: Final[Mapping[str, str]] = {
+    "leaf_node_reached": "the most detailed level is reached",
+    "below_threshold": "the next level would not be sure enough",
+    "insufficient_information": "no node is sure enough",
+    "belongs_nowhere": "the text belongs nowhere in this taxonomy",
+    "max_depth_reached": "deeper levels are switched off",
+    "empty_text": "there is no text",
+    "forced_to_leaf": "forced to the most detailed level",
+}
+_BAR_COLUMNS: Final = 10
+
+
+def answer_view(tree: Taxonomy, row: Mapping[str, Any]) -> RenderableType:
+    """One answer: its path level by level with confidences, why it stops, and what else was near.
+
+    Args:
+        tree: the taxonomy.
+        row: a row of `Classifier.classify`.
+    """
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    head = Text(row["text"], style="bold")
+    lines: list[RenderableType] = [head]
+    if row["code"] is None:
+        lines.append(Padding(Text("no answer", style="yellow"), (0, 2)))
+    else:
+        lines.append(Padding(_path_table(tree, row), (0, 2)))
+    lines.append(Padding(Text(f"{reason_text(row['stop_reason'])}", style="dim"), (0, 2)))
+    if row["alternatives"]:
+        near = ", ".join(f"{a['code']} {a['label']} ({a['confidence']:.0%})" for a in row["alternatives"])
+        lines.append(Padding(Text(f"also near: {near}", style="dim"), (0, 2)))
+    return Group(*lines)
+
+
+def explanation_view(explanation: Mapping[str, Any]) -> RenderableType:
+    """Why an answer came about, one row per level: the chosen node, its runner-up, what decided, the nearest text.
+
+    Args:
+        explanation: what `Classifier.explain` gives.
+    """
+    table = plain_table("level", "chosen", "runner-up", "decided by", "nearest text")
+    for step in explanation["levels"]:
+        rival = step["runner_up"]
+        nearest = step["nearest_text"]
+        views = step["views"]
+        deciding = step["deciding_view"]
+        table.add_row(
+            str(step["level"]),
+            _node_cell(step["chosen"]),
+            _node_cell(rival) if rival else "-",
+            f"{deciding} ({views[deciding]:+.2f} of {step['logit_difference']:+.2f})" if deciding else "-",
+            f"{nearest['text']} ({nearest['view']})",
+        )
+    return table
+
+
+def answers_table(tree: Taxonomy, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Many answers, one row each.
+
+    Args:
+        tree: the taxonomy.
+        rows: rows of `classification.results` or of `Classifier.classify`.
+    """
+    from rich.table import Column
+    from rich.text import Text
+
+    table = plain_table(
+        Column("text", max_width=38, overflow="fold"),
+        Column("answer", overflow="fold"),
+        Column("depth", justify="right"),
+        Column("sure", justify="right"),
+        Column("why it stops there", style="dim"),
+    )
+    for row in rows:
+        depth = len(row["path"])
+        table.add_row(
+            Text(row["text"]),
+            path_text(tree, row["path"]),
+            f"{depth} of {tree.depth}" if depth else "-",
+            Text(f"{row['confidence']:.0%}", style=sureness(row["confidence"])) if depth else "-",
+            row["stop_reason"].replace("_", " "),
+        )
+    return table
+
+
+def path_text(tree: Taxonomy, path: Sequence[str]) -> RenderableType:
+    """A path as labels, the answer itself in bold with its code."""
+    from rich.text import Text
+
+    if not path:
+        return Text("no answer", style="yellow")
+    labels = [tree.nodes[tree.position[code]].label if code in tree.position else code for code in path]
+    above = "".join(f"{label} › " for label in labels[:-1])
+    return Text.assemble((above, "dim"), (labels[-1], "bold"), ("  ", ""), (path[-1], "cyan"))
+
+
+def plain_table(*columns: Any) -> Table:
+    """A table with a rule under its head and nothing else."""
+    from rich import box
+    from rich.table import Table
+
+    return Table(*columns, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
+
+
+def dict_table(rows: Sequence[Mapping[str, str]]) -> Table:
+    """Rows with the same keys as a table; all but the first column are aligned to the right."""
+    from rich.text import Text
+
+    table = plain_table()
+    for place, name in enumerate(rows[0] if rows else ()):
+        table.add_column(name, justify="right" if place else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row.values()))
+    return table
+
+
+def reason_text(reason: str) -> str:
+    """A stop reason in words."""
+    return f"stops there: {REASONS.get(reason, reason.replace('_', ' '))}"
+
+
+def sureness(confidence: float) -> str:
+    """Colour of a confidence."""
+    return "green" if confidence >= 0.8 else "yellow" if confidence >= 0.5 else "red"
+
+
+def _path_table(tree: Taxonomy, row: Mapping[str, Any]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for place, (code, confidence) in enumerate(zip(row["path"], row["level_confidences"], strict=True)):
+        answer = place == len(row["path"]) - 1
+        label = tree.nodes[tree.position[code]].label
+        bar = "█" * round(confidence * _BAR_COLUMNS)
+        table.add_row(
+            Text(code, style="cyan"),
+            Text(label, style="bold" if answer else ""),
+            Text(f"{confidence:.0%}", style=sureness(confidence)),
+            Text(bar, style=sureness(confidence)),
+        )
+    return table
+
+
+def _node_cell(node: Mapping[str, Any]) -> str:
+    return f"{node['code']} {node['label']} ({node['confidence']:.0%})"
