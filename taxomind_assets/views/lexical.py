@@ -8,9 +8,11 @@ for large scale multitask learning"); weights are smoothed idf with sublinear te
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Final, Literal, overload
 
 import numpy as np
 from scipy import sparse
@@ -21,122 +23,175 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BUCKET_BITS: Final = 20
+_BUCKETS: Final = 1 << BUCKET_BITS
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _PRIME: Final = np.uint64(0x100000001B3)
 _SHIFT: Final = np.uint64(29)
 _SPACE: Final = 32
+_LAST_POINT: Final = np.uint64(0xFFFF)
+#: Characters counted at once; it bounds the memory.
+_CHUNK: Final = 1 << 20
 Grams = Literal["character", "word"]
+_Keys = Callable[["NDArray[np.uint64]", "NDArray[np.int64]"], "NDArray[np.int64]"]
 
 
-def _code_points(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Code points of ` text ` for all texts in one array, and the text that each belongs to."""
-    framed = [f" {normalise(text)} " for text in texts]
-    lengths = np.fromiter((len(text) for text in framed), np.int64, len(framed))
-    points = np.frombuffer("".join(framed).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
-    return points, np.repeat(np.arange(len(framed)), lengths)
+class CountedTexts(Sequence[str]):
+    """Texts whose n-grams are counted once, however many views ask for them."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> CountedTexts:
+        """The texts themselves when they are counted texts already."""
+        return texts if isinstance(texts, cls) else cls(texts)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[str]: ...
+    def __getitem__(self, place: int | slice) -> str | Sequence[str]:
+        """A text, or several."""
+        return self._texts[place]
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self._texts)
+
+    @cached_property
+    def _framed(self) -> list[str]:
+        return [f" {normalise(text)} " for text in self._texts]
+
+    @cached_property
+    def characters(self) -> sparse.csr_array:
+        """Counts of character n-grams (3 to 5) inside words, word boundaries included; float32 [texts, buckets]."""
+        return self._counts(_character_keys)
+
+    @cached_property
+    def words(self) -> sparse.csr_array:
+        """Counts of words and pairs of neighbouring words; float32 [texts, buckets].
+
+        A word is a run of letters, marks, digits and underscores.
+        """
+        return self._counts(_word_keys)
+
+    def of_kind(self, grams: Grams) -> sparse.csr_array:
+        """The counts of one kind."""
+        return self.characters if grams == "character" else self.words
+
+    def _counts(self, keys_of: _Keys) -> sparse.csr_array:
+        parts = [_counted(keys_of(*_code_points(chunk)), len(chunk)) for chunk in _chunks(self._framed)]
+        if len(parts) == 1:
+            return parts[0]
+        return sparse.vstack(parts, format="csr") if parts else _counted(np.empty(0, np.int64), 0)
 
 
-def _bucket(hashes: NDArray[np.uint64], salt: int) -> NDArray[np.int32]:
+def _chunks(texts: list[str]) -> Iterator[list[str]]:
+    """Consecutive texts of up to `_CHUNK` characters together (one text may be longer)."""
+    start, size = 0, 0
+    for place, text in enumerate(texts):
+        size += len(text)
+        if size > _CHUNK and place > start:
+            yield texts[start:place]
+            start, size = place, len(text)
+    if texts:
+        yield texts[start:]
+
+
+def _code_points(texts: list[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Code points of all texts in one array, and the text that each belongs to."""
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    return points, np.repeat(np.arange(len(texts)), lengths)
+
+
+def _keys(owners: NDArray[np.int64], hashes: NDArray[np.uint64], salt: int) -> NDArray[np.int64]:
+    """Text and bucket as one number."""
     mixed = (hashes * _MIX + np.uint64(salt)) * _MIX
-    return (mixed >> np.uint64(64 - BUCKET_BITS)).astype(np.int32)
+    return (owners << BUCKET_BITS) | (mixed >> np.uint64(64 - BUCKET_BITS)).view(np.int64)
 
 
-def _counts(rows: NDArray[np.int64], columns: NDArray[np.int32], texts: int) -> sparse.csr_array:
-    counts = sparse.csr_array((np.ones(rows.size, np.float32), (rows, columns)), shape=(texts, 1 << BUCKET_BITS))
-    counts.sum_duplicates()
-    return counts
+def _counted(keys: NDArray[np.int64], texts: int) -> sparse.csr_array:
+    """Sorting brings equal n-grams of a text together, which is much faster than a general sparse conversion."""
+    keys = np.sort(keys)
+    starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))) if keys.size else np.empty(0, np.int64)
+    counts = np.diff(starts, append=keys.size).astype(np.float32)
+    different = keys[starts]
+    ends = np.searchsorted(different, np.arange(1, texts + 1) << BUCKET_BITS)
+    indptr = np.concatenate(([0], ends)).astype(np.int32)
+    return sparse.csr_array((counts, (different & (_BUCKETS - 1)).astype(np.int32), indptr), shape=(texts, _BUCKETS))
 
 
-def character_counts(texts: Sequence[str], shortest: int = 3, longest: int = 5) -> sparse.csr_array:
-    """Counts of character n-grams inside words, word boundaries included.
-
-    Returns:
-        float32 sparse [texts, 2**BUCKET_BITS].
-    """
-    points, owner = _code_points(texts)
+def _character_keys(points: NDArray[np.uint64], owner: NDArray[np.int64]) -> NDArray[np.int64]:
+    """n-grams of 3 to 5 characters, over the first and last character of which a word may begin or end, not further."""
     space = points == _SPACE
-    hashes = points * _MIX
+    mixed = points * _MIX
+    hashes = mixed
     inside = np.ones(points.size, np.bool_)
-    rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
-    for length in range(2, longest + 1):
+    keys = [np.empty(0, np.int64)]
+    for length in range(2, min(5, points.size) + 1):
         size = points.size - length + 1
-        if size <= 0:
-            break
-        hashes = (hashes[:size] * _PRIME) ^ (points[length - 1 :] * _MIX)
+        hashes = (hashes[:size] * _PRIME) ^ mixed[length - 1 :]
         hashes ^= hashes >> _SHIFT
-        inside = inside[:size]
         if length > 2:  # the last character of the previous window is now an inner one
-            inside = inside & ~space[length - 2 : length - 2 + size]
-        if length >= shortest:
-            kept = inside & (owner[:size] == owner[length - 1 :])
-            rows.append(owner[:size][kept])
-            columns.append(_bucket(hashes[kept], length))
-    return _counts(np.concatenate(rows), np.concatenate(columns), len(texts))
+            inside = inside[:size] & ~space[length - 2 : length - 2 + size]
+            kept = np.flatnonzero(inside & (owner[:size] == owner[length - 1 :]))
+            keys.append(_keys(owner[kept], hashes[kept], length))
+    return np.concatenate(keys)
+
+
+def _word_keys(points: NDArray[np.uint64], owner: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Words and pairs of neighbouring words."""
+    inner = _word_characters()[np.minimum(points, _LAST_POINT).astype(np.int64)]
+    places = np.flatnonzero(inner)
+    if not places.size:
+        return np.empty(0, np.int64)
+    starts = np.flatnonzero(np.diff(places, prepend=-2) > 1)
+    lengths = np.diff(starts, append=places.size)
+    # A sum of characters weighted by a power of their position is a polynomial hash that needs no loop.
+    position = np.arange(places.size) - np.repeat(starts, lengths)
+    powers = np.multiply.accumulate(np.full(int(lengths.max()), _MIX | np.uint64(1), np.uint64))
+    words = np.add.reduceat((points[places] + np.uint64(1)) * powers[position], starts)
+    words ^= words >> _SHIFT
+    owners = owner[places[starts]]
+    pairs = (words[:-1] * _PRIME) ^ (words[1:] * _MIX)
+    together = np.flatnonzero(owners[:-1] == owners[1:])
+    return np.concatenate((_keys(owners, words, 11), _keys(owners[together], pairs[together], 12)))
+
+
+@cache
+def _word_characters() -> NDArray[np.bool_]:
+    """bool[65536]: letters, marks, digits and underscore of the basic plane; the last place stands for all other planes."""
+    table = np.fromiter((unicodedata.category(chr(point))[0] in "LMN" for point in range(0x10000)), np.bool_, 0x10000)
+    table[ord("_")] = True
+    table[-1] = True
+    return table
+
+
+def character_counts(texts: Sequence[str]) -> sparse.csr_array:
+    """Counts of character n-grams (see `CountedTexts.characters`), float32 sparse [texts, 2**BUCKET_BITS]."""
+    return CountedTexts.of(texts).characters
 
 
 def word_counts(texts: Sequence[str]) -> sparse.csr_array:
-    """Counts of words and pairs of neighbouring words (runs of letters, digits and underscores).
-
-    Returns:
-        float32 sparse [texts, 2**BUCKET_BITS].
-    """
-    points, owner = _code_points(texts)
-    if not points.size:
-        return _counts(np.empty(0, np.int64), np.empty(0, np.int32), len(texts))
-    inner = _is_word_character(points)
-    start = inner & ~np.concatenate(([False], inner[:-1]))
-    starts = np.flatnonzero(start)
-    if not starts.size:
-        return _counts(np.empty(0, np.int64), np.empty(0, np.int32), len(texts))
-    word_of = np.cumsum(start) - 1
-    position = np.arange(points.size) - starts[np.maximum(word_of, 0)]
-    # A sum of characters weighted by a power of their position is a polynomial hash that needs no loop.
-    powers = _powers(int(position[inner].max()) + 1)
-    terms = np.where(inner, (points + np.uint64(1)) * powers[np.where(inner, position, 0)], np.uint64(0))
-    words = np.add.reduceat(terms, starts)
-    words ^= words >> _SHIFT
-    words_owner = owner[starts]
-    pairs = (words[:-1] * _PRIME) ^ (words[1:] * _MIX)
-    same = words_owner[:-1] == words_owner[1:]
-    rows = np.concatenate((words_owner, words_owner[:-1][same]))
-    columns = np.concatenate((_bucket(words, 11), _bucket(pairs[same], 12)))
-    return _counts(rows, columns, len(texts))
-
-
-def _powers(length: int) -> NDArray[np.uint64]:
-    powers = np.full(length, _MIX | np.uint64(1), np.uint64)
-    return np.multiply.accumulate(powers)
-
-
-_CODE_POINTS: Final = 0x110000
-_word_table: NDArray[np.bool_] | None = None
-
-
-def _is_word_character(points: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Letters, digits and underscore, looked up in a table that is made at the first call (0.1 s)."""
-    global _word_table
-    if _word_table is None:
-        table = np.fromiter((chr(point).isalnum() for point in range(0x3000)), np.bool_, 0x3000)
-        table[ord("_")] = True
-        _word_table = table
-    known = points < _word_table.size
-    result = np.ones(points.size, np.bool_)  # beyond U+3000: scripts without spaces, every character counts
-    result[known] = _word_table[points[known].astype(np.int64)]
-    return result
+    """Counts of words and pairs of words (see `CountedTexts.words`), float32 sparse [texts, 2**BUCKET_BITS]."""
+    return CountedTexts.of(texts).words
 
 
 @dataclass(frozen=True)
 class HashedTfidf:
-    """tf-idf of m documents. Make it with `HashedTfidf.fit`.
+    """tf-idf of m documents over their v different n-grams. Make it with `HashedTfidf.fit`.
 
     Attributes:
         grams: which n-grams.
-        idf: float32[buckets], 0 for n-grams that no document has or that are too frequent to tell documents apart.
-        norm_idf: float32[buckets], the same before pruning; used for lengths.
-        documents: float32 sparse [buckets, m], unit columns.
+        places: int32[buckets], place of an n-gram among those of the documents, from 1; 0 = in no document.
+        idf: float32[v + 1], 0 at place 0 and for n-grams that are too frequent to tell documents apart.
+        norm_idf: float32[v + 1], the same before pruning; used for lengths.
+        documents: float32 sparse [v + 1, m], columns of length one before pruning.
     """
 
     grams: Grams
+    places: NDArray[np.int32]
     idf: NDArray[np.float32]
     norm_idf: NDArray[np.float32]
     documents: sparse.csr_array
@@ -150,44 +205,55 @@ class HashedTfidf:
             grams: `character` (3 to 5, inside words) or `word` (1 and 2).
             max_share: leave n-grams out of the products that stand in a larger share of the documents (speed).
         """
-        counts = _count(texts, grams)
-        frequency = np.bincount(counts.indices, minlength=counts.shape[1])
+        counts = CountedTexts.of(texts).of_kind(grams)
+        frequency = np.bincount(counts.indices, minlength=_BUCKETS)
+        known = np.flatnonzero(frequency)
+        places = np.zeros(_BUCKETS, np.int32)
+        places[known] = np.arange(1, known.size + 1)
+        frequency = np.concatenate(([0], frequency[known]))
         norm_idf = (np.log((1 + len(texts)) / (1 + frequency)) + 1).astype(np.float32)
-        norm_idf[frequency == 0] = 0
-        idf = norm_idf.copy()
-        idf[frequency > max(max_share * len(texts), 1)] = 0
-        weighted = _weigh(counts, idf, norm_idf)
-        return cls(grams, idf, norm_idf, weighted.T.tocsr())
+        norm_idf[0] = 0
+        idf = np.where(frequency > max(max_share * len(texts), 1), 0, norm_idf).astype(np.float32)
+        documents: sparse.csr_array = _weighed(counts, places, idf, norm_idf, None).T.tocsr()
+        return cls(grams, places, idf, norm_idf, documents)
 
-    def group_similarities(self, texts: Sequence[str], groups: NDArray[np.int64], n: int) -> NDArray[np.float32]:
+    def group_similarities(
+        self, texts: Sequence[str], groups: NDArray[np.int64], n: int, weights: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Cosine of b texts with the nearest document of each group.
 
         Args:
             groups: int64[m], group (0..n-1) of each document.
+            weights: float32[b], factor on each text's similarities, not negative; a text with factor 0 costs nothing.
 
         Returns:
             float32[n, b] (group-major), 0 where nothing is shared.
         """
-        product = (_weigh(_count(texts, self.grams), self.idf, self.norm_idf) @ self.documents).tocoo()
+        counts = CountedTexts.of(texts).of_kind(self.grams)
+        queries = _weighed(counts, self.places, self.idf, self.norm_idf, weights)
+        product = queries @ self.documents
         best = np.zeros(n * len(texts), np.float32)
-        rows, columns = product.coords
-        np.maximum.at(best, groups[columns] * len(texts) + rows, product.data)
+        rows = np.repeat(np.arange(len(texts)), np.diff(product.indptr))
+        np.maximum.at(best, groups[product.indices] * len(texts) + rows, product.data)
         return best.reshape(n, len(texts))
 
 
-def _count(texts: Sequence[str], grams: Grams) -> sparse.csr_array:
-    return character_counts(texts) if grams == "character" else word_counts(texts)
-
-
-def _weigh(counts: sparse.csr_array, idf: NDArray[np.float32], norm_idf: NDArray[np.float32]) -> sparse.csr_array:
-    """Sublinear tf-idf with rows of unit length (length before pruning)."""
-    term = 1 + np.log(counts.data)
+def _weighed(
+    counts: sparse.csr_array,
+    places: NDArray[np.int32],
+    idf: NDArray[np.float32],
+    norm_idf: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
+) -> sparse.csr_array:
+    """Sublinear tf-idf, float32 sparse [texts, v + 1]; rows have length one (before pruning) times their weight."""
     rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-    squares = np.bincount(rows, (term * norm_idf[counts.indices]) ** 2, minlength=counts.shape[0])
-    lengths = np.sqrt(squares, dtype=np.float64)
-    data = term * idf[counts.indices] / np.maximum(lengths, 1e-9)[rows]
-    kept = data != 0
-    shape = counts.shape
-    weighted = sparse.csr_array((data[kept].astype(np.float32), (rows[kept], counts.indices[kept])), shape=shape)
-    weighted.sum_duplicates()
-    return weighted
+    columns = places[counts.indices]
+    term = 1 + np.log(counts.data)
+    squares = np.bincount(rows, np.square(term * norm_idf[columns]), minlength=counts.shape[0])
+    scale = 1 / np.maximum(np.sqrt(squares), 1e-9)
+    if weights is not None:
+        scale *= weights
+    data = term * idf[columns] * scale.astype(np.float32)[rows]
+    kept = np.flatnonzero(data)
+    indptr = np.searchsorted(kept, counts.indptr).astype(np.int32)
+    return sparse.csr_array((data[kept], columns[kept], indptr), shape=(counts.shape[0], idf.size))
