@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from taxomind_app.cli import classify as classify_command
+from taxomind_app.cli import convert as convert_command
 from taxomind_app.cli import demo as demo_command
 from taxomind_app.cli import doctor as doctor_command
 from taxomind_app.cli import errors, taxonomy
@@ -65,6 +66,7 @@ _add(app, "demo", demo_command.demo, demo_command.EPILOG)
 app.add_typer(taxonomies, name="taxonomy")
 _add(taxonomies, "add", taxonomy.add, taxonomy.ADD_EPILOG)
 _add(taxonomies, "validate", taxonomy.validate, taxonomy.VALIDATE_EPILOG)
+_add(taxonomies, "convert", convert_command.convert, convert_command.EPILOG)
 _add(taxonomies, "list", taxonomy.list_, taxonomy.LIST_EPILOG)
 _add(taxonomies, "show", taxonomy.show, taxonomy.SHOW_EPILOG)
 _add(taxonomies, "remove", taxonomy.remove, taxonomy.REMOVE_EPILOG)
