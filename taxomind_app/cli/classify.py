@@ -60,7 +60,7 @@ class Tally:
 def classify(
     session: Session,
     *,
-    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to classify.")] = None,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts to classify.")] = None,
     taxonomy: Taxonomy = None,
     input_: Annotated[
         str | None,

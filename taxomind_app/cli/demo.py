@@ -17,7 +17,8 @@ taxomind demo
 
 taxomind demo --data /tmp/trial
 """
-_PER_LANGUAGE: Final = 4
+_PER_LANGUAGE: Final = 3
+_FIGURES: Final = ("exact", "safe", "kept_accuracy", "abstained", "leaf_accuracy", "recall_5", "hF1")
 _TEXT: Final = "veterinary nurse in a small animal clinic"
 _SQL: Final = "SELECT level, count(*) AS answers FROM classification.results GROUP BY level ORDER BY level"
 
@@ -88,7 +89,7 @@ def _print(session: Session, report: StoredReport, seconds: float) -> None:
     out.print("\n[bold]Answers[/] [dim](a few of them)[/]\n")
     out.print(answers_table(report.tree, answers.to_pylist()))
     out.print()
-    print_headline(session, report)
+    print_headline(session, report, _FIGURES)
     out.print(f"\n[bold]Where to look next[/] [dim](done in {seconds:.1f} s)[/]\n")
     data = "" if session.data is None else f" --data {session.data}"
     for command, meaning in (

@@ -84,15 +84,22 @@ def run_removal(session: Session, key: str) -> None:
     Raises:
         Fault: `storage_failed` or `invalid_key`.
     """
-    from taxomind_app.cli.instance import open_instance
+    from dagster import Failure, execute_job
+    from dagster._core.definitions.reconstruct import ReconstructableRepository
+
+    from taxomind_app.cli.instance import DEFINITIONS_MODULE, open_instance
     from taxomind_sensors.removal import removal_request
 
-    definitions = _definitions(session)
+    _definitions(session)
+    # The job asks for all assets of the repository, which only a job that was loaded from there knows.
+    job = ReconstructableRepository.for_module(DEFINITIONS_MODULE, "defs").get_reconstructable_job("remove_taxonomy")
+    request = removal_request(key)
+    config = {**request.run_config, **_logging(session)}
     with open_instance(session.root) as instance:
-        request = removal_request(key)
-        job = definitions.resolve_job_def("remove_taxonomy")
-        config = {**request.run_config, **_logging(session)}
-        job.execute_in_process(instance=instance, run_config=config, tags={**_TAGS, **request.tags})
+        try:
+            execute_job(job, instance, run_config=config, tags={**_TAGS, **request.tags}, raise_on_error=True)
+        except Failure as failure:
+            raise fault_of(failure) from failure
 
 
 def fault_of(failure: Failure) -> Fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -95,13 +96,18 @@ def stored_report(settings: Settings, key: str) -> StoredReport:
     return StoredReport(stored_taxonomy(outputs, key), errors, outputs.read("reports.metrics", key), tuple(figures))
 
 
-def print_headline(session: Session, found: StoredReport) -> None:
-    """Print the headline figures."""
+def print_headline(session: Session, found: StoredReport, figures: Collection[str] | None = None) -> None:
+    """Print the headline figures, all or those of some metrics."""
     from taxomind_app.cli.showing import dict_table
-    from taxomind_assets.reports.summary import headline
+    from taxomind_assets.reports.summary import HEADLINE, headline
+
+    rows = headline(found.metrics)
+    if figures is not None:
+        wanted = {HEADLINE[name] for name in figures}
+        rows = [row for row in rows if row["measure"] in wanted]
 
     session.out.print(f"[bold]Report[/] [dim]({found.errors.num_rows:,} texts with a known code)[/]\n")
-    session.out.print(dict_table(headline(found.metrics)))
+    session.out.print(dict_table(rows))
 
 
 def report_json(found: StoredReport) -> dict[str, Any]:

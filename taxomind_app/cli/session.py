@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -27,6 +28,9 @@ Taxonomy = Annotated[
     str | None,
     typer.Option("--taxonomy", "-t", metavar="KEY", help="Taxonomy (default: the only one there is).", show_default=False),
 ]
+
+
+_PIPE_COLUMNS: Final = 120
 
 
 @dataclass
@@ -66,16 +70,12 @@ class Session:
     @functools.cached_property
     def out(self) -> Console:
         """Standard output for people."""
-        from rich.console import Console
-
-        return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        return _console(stderr=False)
 
     @functools.cached_property
     def err(self) -> Console:
         """Standard error: progress, remarks and errors."""
-        from rich.console import Console
-
-        return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+        return _console(stderr=True)
 
     def note(self, text: str) -> None:
         """A remark on standard error."""
@@ -86,6 +86,18 @@ class Session:
         import json
 
         sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=indent, default=str) + "\n")
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False)
+    # What is written to a file or a pipe has no width of its own.
+    return (
+        console
+        if console.is_terminal or "COLUMNS" in os.environ
+        else Console(stderr=stderr, highlight=False, width=_PIPE_COLUMNS)
+    )
 
 
 def command(function: Callable[..., None], *, json: bool = True) -> Callable[..., None]:

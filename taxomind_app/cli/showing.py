@@ -23,6 +23,9 @@ REASONS: Final[Mapping[str, str]] = {
     "forced_to_leaf": "forced to the most detailed level",
 }
 _BAR_COLUMNS: Final = 10
+_TEXT_COLUMNS: Final = 30
+_REASON_COLUMNS: Final = 17
+_LABEL_COLUMNS: Final = 20
 
 
 def answer_view(tree: Taxonomy, row: Mapping[str, Any]) -> RenderableType:
@@ -42,7 +45,7 @@ def answer_view(tree: Taxonomy, row: Mapping[str, Any]) -> RenderableType:
         lines.append(Padding(Text("no answer", style="yellow"), (0, 2)))
     else:
         lines.append(Padding(_path_table(tree, row), (0, 2)))
-    lines.append(Padding(Text(f"{reason_text(row['stop_reason'])}", style="dim"), (0, 2)))
+    lines.append(Padding(Text(reason_text(row["stop_reason"]), style="dim"), (0, 2)))
     if row["alternatives"]:
         near = ", ".join(f"{a['code']} {a['label']} ({a['confidence']:.0%})" for a in row["alternatives"])
         lines.append(Padding(Text(f"also near: {near}", style="dim"), (0, 2)))
@@ -72,7 +75,7 @@ def explanation_view(explanation: Mapping[str, Any]) -> RenderableType:
 
 
 def answers_table(tree: Taxonomy, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Many answers, one row each.
+    """Many answers, one row each: the answer and, below it, its path as labels.
 
     Args:
         tree: the taxonomy.
@@ -82,33 +85,22 @@ def answers_table(tree: Taxonomy, rows: Sequence[Mapping[str, Any]]) -> Table:
     from rich.text import Text
 
     table = plain_table(
-        Column("text", max_width=38, overflow="fold"),
-        Column("answer", overflow="fold"),
-        Column("depth", justify="right"),
-        Column("sure", justify="right"),
-        Column("why it stops there", style="dim"),
+        Column("text", max_width=_TEXT_COLUMNS),
+        Column("answer, and its path", ratio=1),
+        Column("depth", justify="right", no_wrap=True),
+        Column("sure", justify="right", no_wrap=True),
+        Column("stop reason", style="dim", max_width=_REASON_COLUMNS),
     )
     for row in rows:
         depth = len(row["path"])
         table.add_row(
             Text(row["text"]),
-            path_text(tree, row["path"]),
-            f"{depth} of {tree.depth}" if depth else "-",
+            _answer_cell(tree, row),
+            f"{depth}/{tree.depth}" if depth else "-",
             Text(f"{row['confidence']:.0%}", style=sureness(row["confidence"])) if depth else "-",
             row["stop_reason"].replace("_", " "),
         )
     return table
-
-
-def path_text(tree: Taxonomy, path: Sequence[str]) -> RenderableType:
-    """A path as labels, the answer itself in bold with its code."""
-    from rich.text import Text
-
-    if not path:
-        return Text("no answer", style="yellow")
-    labels = [tree.nodes[tree.position[code]].label if code in tree.position else code for code in path]
-    above = "".join(f"{label} › " for label in labels[:-1])
-    return Text.assemble((above, "dim"), (labels[-1], "bold"), ("  ", ""), (path[-1], "cyan"))
 
 
 def plain_table(*columns: Any) -> Table:
@@ -148,7 +140,7 @@ def _path_table(tree: Taxonomy, row: Mapping[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
     for place, (code, confidence) in enumerate(zip(row["path"], row["level_confidences"], strict=True)):
         answer = place == len(row["path"]) - 1
-        label = tree.nodes[tree.position[code]].label
+        label = _label(tree, code)
         bar = "█" * round(confidence * _BAR_COLUMNS)
         table.add_row(
             Text(code, style="cyan"),
@@ -157,6 +149,30 @@ def _path_table(tree: Taxonomy, row: Mapping[str, Any]) -> Table:
             Text(bar, style=sureness(confidence)),
         )
     return table
+
+
+def _answer_cell(tree: Taxonomy, row: Mapping[str, Any]) -> RenderableType:
+    """The answer and, in a line of its own that is cut where the column ends, its path; without one, the nearest leaf."""
+    from rich.console import Group
+    from rich.text import Text
+
+    if row["code"] is None:
+        first = Text("no answer", style="yellow")
+        nearest = [f"nearest: {code} {_label(tree, code)} ({row['leaf_confidence']:.0%})" for code in row["top_codes"][:1]]
+        second = "".join(nearest)
+    else:
+        first = Text.assemble((row["code"], "cyan"), (f" {row['label']}", "bold"))
+        second = " › ".join(_shortened(_label(tree, code)) for code in row["path"][:-1])
+    return Group(first, Text(second, style="dim", no_wrap=True, overflow="ellipsis")) if second else first
+
+
+def _label(tree: Taxonomy, code: str) -> str:
+    """Label of a node; of one that a later version of the taxonomy has lost, its code."""
+    return tree.nodes[tree.position[code]].label if code in tree.position else code
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= _LABEL_COLUMNS else f"{label[: _LABEL_COLUMNS - 1].rstrip(' ,')}…"
 
 
 def _node_cell(node: Mapping[str, Any]) -> str:

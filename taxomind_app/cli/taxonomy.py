@@ -139,7 +139,7 @@ def show(
     session: Session,
     *,
     key: Key,
-    code: Annotated[str | None, typer.Argument(metavar="[CODE]", help="Show this node and what is below it.")] = None,
+    code: Annotated[str | None, typer.Argument(metavar="CODE", help="Show this node and what is below it.")] = None,
     depth: Annotated[int, typer.Option("--depth", metavar="N", min=1, help="Levels shown below the starting point.")] = 2,
 ) -> None:
     """Show a taxonomy as a tree, or one node with its texts."""
