@@ -19,6 +19,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
 
@@ -70,17 +71,17 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Masses:
-    """Probabilities of n nodes for b texts, kept as running sums over the preorder.
+    """Probabilities of n nodes for b texts.
 
     Attributes:
-        running: float64[n + 1, b], sum of the nodes' own probabilities before each position.
+        subtree: float32[n, b], sum of the nodes' own probabilities over each subtree, for a text that belongs here.
         belongs: float32[b], probability that the text belongs in this taxonomy at all.
         energy: float32[b].
         logits: float32[n, b], tempered; internal nodes already penalised.
     """
 
     tree: Taxonomy
-    running: NDArray[np.float64]
+    subtree: NDArray[np.float32]
     belongs: NDArray[np.float32]
     energy: NDArray[np.float32]
     logits: NDArray[np.float32]
@@ -89,15 +90,13 @@ class Masses:
         """Subtree probability of `nodes` [b, ...] (row i belongs to text i, or to text `columns[i]`); 0 for `ROOT` padding."""
         texts = np.arange(nodes.shape[0]) if columns is None else columns
         shaped = texts.reshape((-1,) + (1,) * (nodes.ndim - 1))
-        safe = np.maximum(nodes, 0)
-        mass = self.running[self.tree.ends[safe], shaped] - self.running[safe, shaped]
-        mass *= self.belongs[shaped]
-        return np.where(nodes == ROOT, 0.0, np.clip(mass, 0.0, 1.0)).astype(np.float32)
+        mass = self.subtree[nodes, shaped] * self.belongs[shaped]
+        mass[nodes == ROOT] = 0
+        return mass
 
     def matrix(self) -> NDArray[np.float32]:
         """Subtree probabilities of all nodes, float32[b, n]."""
-        mass = self.running[self.tree.ends] - self.running[:-1]
-        return np.ascontiguousarray((mass * self.belongs).T, np.float32)
+        return np.ascontiguousarray((self.subtree * self.belongs).T)
 
 
 def masses(
@@ -128,9 +127,19 @@ def masses(
         odds = (energy - _between(calibration.nowhere_energy, trusted)) / calibration.nowhere_width
         belongs = (1 / (1 + np.exp(-odds))).astype(np.float32)
     own /= total
-    running = np.zeros((own.shape[0] + 1, own.shape[1]), np.float64)
-    np.cumsum(own, axis=0, dtype=np.float64, out=running[1:])
-    return Masses(tree, running, belongs, energy, logits)
+    return Masses(tree, np.minimum(_descendants(tree) @ own, 1), belongs, energy, logits)
+
+
+def _descendants(tree: Taxonomy) -> sparse.csr_array:
+    """float32 sparse [n, n]: 1 for each node and all below it, which is a slice of the preorder.
+
+    A parent's sum adds the numbers of its children in the same order and some between, so rounding never makes it smaller.
+    """
+    sizes = tree.ends - np.arange(len(tree))
+    indptr = np.concatenate(([0], np.cumsum(sizes))).astype(np.int32)
+    columns = np.arange(indptr[-1]) - np.repeat(indptr[:-1] - np.arange(len(tree)), sizes)
+    ones = np.ones(columns.size, np.float32)
+    return sparse.csr_array((ones, columns.astype(np.int32), indptr), shape=(len(tree), len(tree)))
 
 
 def _between(pair: tuple[float, float], trusted: NDArray[np.float32]) -> NDArray[np.float32]:

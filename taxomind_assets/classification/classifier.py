@@ -19,6 +19,7 @@ from taxomind_assets.classification.routing import Route, route
 from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.classification.stopping import force_leaf, stop_by_mass
 from taxomind_assets.views.index import NodeIndex
+from taxomind_assets.views.lexical import CountedTexts
 from taxomind_assets.views.texts import clean
 from taxomind_resources.faults import Fault
 from taxomind_resources.index_store import IndexStore
@@ -138,6 +139,7 @@ class Classifier:
 
     def _answer_block(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> Answers:
         routing = self.settings.routing
+        texts = CountedTexts.of(texts)
         trusted = self.scorer.trust.of(texts)
         logits = self.scorer.logits(vectors, texts, trusted)
         abstain = routing.abstain and routing.stop_rule != "never"

@@ -16,11 +16,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from scipy import sparse
 
 from taxomind_assets.classification.row_maxima import RowMaxima
 from taxomind_assets.classification.trust import LanguageTrust
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
-from taxomind_assets.views.lexical import HashedTfidf
+from taxomind_assets.views.lexical import CountedTexts, HashedTfidf
+from taxomind_resources.products import BATCH, RowProducts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,8 +77,8 @@ class _Lexical:
         self._owners = np.array([node for node, _ in documents], np.int64)
         self._nodes = nodes
 
-    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self._model.group_similarities(texts, self._owners, self._nodes)
+    def __call__(self, texts: Sequence[str], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._model.group_similarities(texts, self._owners, self._nodes, weights)
 
 
 class Scorer:
@@ -97,9 +99,16 @@ class Scorer:
         self._naming = RowMaxima.of(index.owners[named])
         self._examples = RowMaxima.of(index.owners[examples])
         self._negatives = RowMaxima.of(index.owners[negatives])
-        self._negative_vectors = index.vectors[negatives[self._negatives.order]]
-        self._vectors = index.vectors[np.concatenate((named[self._naming.order], examples[self._examples.order]))]
-        self._depth_steps = [np.flatnonzero(self.tree.depths == depth) for depth in range(2, self.tree.depth + 1)]
+        self._order = np.concatenate(
+            (named[self._naming.order], examples[self._examples.order], negatives[self._negatives.order])
+        )
+        self._ends = np.cumsum([named.size, examples.size, negatives.size])
+        self._products = RowProducts(index.vectors[self._order])
+
+    @property
+    def single_threaded(self) -> bool:
+        """Whether a block keeps one core busy, so that several are best scored by several threads."""
+        return self._products.single_threaded
 
     @cached_property
     def _lexical(self) -> dict[str, _Lexical]:
@@ -112,11 +121,22 @@ class Scorer:
         }
 
     @cached_property
-    def _context(self) -> NDArray[np.float32]:
-        """float32[n, d]: whole and path vectors by their logit weights; one product gives both views."""
-        weights = [np.float32(TRUSTED.logit_weight(name)) for name in ("whole", "path")]
-        combined: NDArray[np.float32] = weights[0] * self.index.whole_vectors + weights[1] * self.index.path_vectors
-        return combined
+    def _context(self) -> sparse.csr_array:
+        """float32 [n, m]: whole and path view by their logit weights, out of the similarities of the single texts.
+
+        Both are weighted means of vectors, and a product with a mean is the mean of the products.
+        """
+        weights = [TRUSTED.logit_weight(name) for name in ("whole", "path")]
+        combined = weights[0] * self.index.whole_mixture + weights[1] * self.index.path_mixture
+        return sparse.csr_array(combined[:, self._order], dtype=np.float32)
+
+    @cached_property
+    def _above(self) -> sparse.csr_array:
+        """float32 [n, n]: mean over the strict ancestors; rows of top nodes are empty."""
+        tree = self.tree
+        nodes, places = np.nonzero((tree.paths != ROOT) & (np.arange(tree.depth) < tree.depths[:, None] - 1))
+        shares = (1 / np.maximum(tree.depths[nodes] - 1, 1)).astype(np.float32)
+        return sparse.csr_array((shares, (nodes, tree.paths[nodes, places])), shape=(len(tree), len(tree)))
 
     def logits(
         self, vectors: NDArray[np.float32], texts: Sequence[str], trusted: NDArray[np.float32] | None = None
@@ -128,43 +148,52 @@ class Scorer:
             texts: the b texts themselves.
             trusted: float32[b], how far the encoder is trusted with each text; `trust.of(texts)` when None.
         """
+        texts = CountedTexts.of(texts)
         trusted = self.trust.of(texts) if trusted is None else trusted
-        columns = np.ascontiguousarray(vectors.T)
-        naming, best = self._best_texts(columns)
-        total = best * _weights("best_text", trusted)
-        self._penalise(total, columns, best, trusted)
-        if trusted.any():
-            total += self._context @ (columns * trusted)
-            total += self._ancestors(naming) * _weights("ancestors", trusted)
+        total = np.empty((len(self.tree), len(texts)), np.float32)
+        for start in range(0, len(texts), BATCH):
+            columns = slice(start, start + BATCH)
+            total[:, columns] = self._dense_logits(vectors[columns], trusted[columns])
         shortness = _shortness(texts)
         for name in _LEXICAL:
             weight = _weights(name, trusted) * shortness
             if weight.any():
-                part = self._lexical[name](texts)
-                part *= weight
-                total += part
+                total += self._lexical[name](texts, weight)
+        return total
+
+    def _dense_logits(self, vectors: NDArray[np.float32], trusted: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The part of the logits that comes from vectors, float32[n, b]."""
+        similar = self._products(vectors)
+        context = self._context @ similar if trusted.any() else None  # before the maxima overwrite the similarities
+        naming, best = self._best_texts(similar)
+        total = best * _weights("best_text", trusted)
+        self._penalise(total, similar, best, trusted)
+        if context is not None:
+            context *= trusted
+            total += context
+            total += (self._above @ naming) * _weights("ancestors", trusted)
         return total
 
     def contributions(self, vectors: NDArray[np.float32], texts: Sequence[str]) -> Features:
         """What each view adds to the logit, float32[n, b] each; they add up to `logits`."""
         trusted = self.trust.of(texts)
-        columns = np.ascontiguousarray(vectors.T)
-        naming, best = self._best_texts(columns)
+        similar = self._products(vectors).copy()
+        naming, best = self._best_texts(similar)
         found: Features = {
             "best_text": best,
-            "whole": self.index.whole_vectors @ columns,
-            "path": self.index.path_vectors @ columns,
-            "ancestors": self._ancestors(naming),
+            "whole": self.index.whole_vectors @ vectors.T,
+            "path": self.index.path_vectors @ vectors.T,
+            "ancestors": self._above @ naming,
         }
         found |= {name: self.words(name, texts) for name in _LEXICAL}
         weighted = {name: found[name] * _weights(name, trusted) for name in VIEWS}
         weighted["negative_examples"] = np.zeros_like(best)
-        self._penalise(weighted["negative_examples"], columns, best, trusted)
+        self._penalise(weighted["negative_examples"], similar, best, trusted)
         return {name: part for name, part in weighted.items() if np.any(part)}
 
     def words(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """One lexical view, float32[n, b]."""
-        return self._lexical[name](texts) * _shortness(texts)
+        return self._lexical[name](texts, _shortness(texts))
 
     def largest_logit(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Logit of a node with which all views agree fully, float32[b]."""
@@ -172,37 +201,29 @@ class Scorer:
         total: NDArray[np.float32] = np.sum([_weights(name, trusted) for name in VIEWS], axis=0, dtype=np.float32)
         return total
 
-    def _best_texts(self, columns: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Best cosine per node among its labels and definitions, and among all its texts, float32[n, b] each."""
-        similar = self._vectors @ columns
-        split = self._naming.order.size
-        naming = np.empty((len(self.tree), columns.shape[1]), np.float32)
-        naming[self._naming.groups] = self._naming(similar[:split])
+    def _best_texts(self, similar: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Best cosine per node among its labels and definitions, and among all its texts, float32[n, b] each.
+
+        Args:
+            similar: float32[m, b] in the order of `_order`, overwritten up to the negative examples.
+        """
+        naming = np.empty((len(self.tree), similar.shape[1]), np.float32)
+        naming[self._naming.groups] = self._naming(similar[: self._ends[0]])
         best = naming.copy()
-        examples = self._examples(similar[split:])
+        examples = self._examples(similar[self._ends[0] : self._ends[1]])
         groups = self._examples.groups
         best[groups] = np.maximum(best[groups], examples)
         return naming, best
 
     def _penalise(
-        self, total: NDArray[np.float32], columns: NDArray[np.float32], best: NDArray[np.float32], trusted: NDArray[np.float32]
+        self, total: NDArray[np.float32], similar: NDArray[np.float32], best: NDArray[np.float32], trusted: NDArray[np.float32]
     ) -> None:
         """Take from `total` [n, b] what nodes lose to negative examples that are nearer than their best text."""
         groups = self._negatives.groups
         if groups.size and self.negative_weight:
-            nearest = self._negatives(self._negative_vectors @ columns)
+            nearest = self._negatives(similar[self._ends[1] :])
             excess = np.maximum(nearest - best[groups], 0)
             total[groups] -= excess * (np.float32(self.negative_weight) * _weights("best_text", trusted))
-
-    def _ancestors(self, naming: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Mean over the strict ancestors of their best label or definition; 0 for top nodes."""
-        tree = self.tree
-        sums = np.zeros_like(naming)
-        for nodes in self._depth_steps:
-            parents = tree.parents[nodes]
-            sums[nodes] = sums[parents] + naming[parents]
-        sums *= (1 / np.maximum(tree.depths - 1, 1)).astype(np.float32)[:, None]
-        return sums
 
     def nearest_texts(self, vectors: NDArray[np.float32], nodes: Sequence[int]) -> list[int]:
         """For each vector and its node: row of the node's text that is nearest (for explanations), -1 for `ROOT`."""

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from scipy import sparse
 
 from taxomind_assets.classification.calibration import Calibration
 from taxomind_assets.taxonomy.records import taxonomy_from_table, taxonomy_to_table
-from taxomind_assets.taxonomy.tree import Taxonomy
+from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
 from taxomind_assets.views.texts import TEXT_POLICY_VERSION, VIEWS, NodeViewText, Role, path_text, whole_text
 from taxomind_resources.faults import Fault
 
@@ -70,30 +71,43 @@ class NodeIndex:
         return self.rows_of("label", "definition")
 
     @cached_property
-    def whole_vectors(self) -> NDArray[np.float32]:
-        """float32[n, d]: label mean + definition mean + example mean, unit rows.
+    def whole_mixture(self) -> sparse.csr_array:
+        """float32 sparse [n, m]: how the whole vector of each node is made of the vectors of its texts.
 
-        As good as embedding the concatenated text (measured), and a changed definition embeds one text, not two.
+        Unit mean of the labels + that of the definitions + that of the examples, brought to length one. As good as embedding
+        the concatenated text (measured), and a changed definition embeds one text, not two.
         """
-        total = np.zeros((len(self.tree), self.vectors.shape[1]), np.float32)
-        for view in VIEWS:
-            rows = self.rows_of(view)
-            part = np.zeros_like(total)
-            np.add.at(part, self.owners[rows], self.vectors[rows])
-            total += unit_rows(part)
-        return unit_rows(total)
+        return self._unit_mixture(sum((self._view_mixture(view) for view in VIEWS[1:]), self._view_mixture(VIEWS[0])))
+
+    @cached_property
+    def path_mixture(self) -> sparse.csr_array:
+        """float32 sparse [n, m]: the sum of the label vectors from the top node to the node, brought to length one."""
+        tree = self.tree
+        nodes, places = np.nonzero(tree.paths != ROOT)
+        ones = np.ones(nodes.size, np.float32)
+        upwards = sparse.csr_array((ones, (nodes, tree.paths[nodes, places])), shape=(len(tree), len(tree)))
+        return self._unit_mixture(upwards @ self._view_mixture("label"))
+
+    def _view_mixture(self, view: Role) -> sparse.csr_array:
+        rows = self.rows_of(view)
+        ones = np.ones(rows.size, np.float32)
+        shape = (len(self.tree), len(self.texts))
+        return self._unit_mixture(sparse.csr_array((ones, (self.owners[rows], rows)), shape=shape))
+
+    def _unit_mixture(self, mixture: sparse.csr_array) -> sparse.csr_array:
+        lengths = np.linalg.norm(mixture @ self.vectors, axis=1)
+        scale = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        return sparse.csr_array(sparse.diags_array(scale) @ mixture)
+
+    @cached_property
+    def whole_vectors(self) -> NDArray[np.float32]:
+        """float32[n, d]: see `whole_mixture`; unit rows."""
+        return np.asarray(self.whole_mixture @ self.vectors, np.float32)
 
     @cached_property
     def path_vectors(self) -> NDArray[np.float32]:
-        """float32[n, d]: sum of the label vectors from the top node to the node, unit rows."""
-        labels = np.zeros((len(self.tree), self.vectors.shape[1]), np.float32)
-        rows = self.rows_of("label")
-        np.add.at(labels, self.owners[rows], self.vectors[rows])
-        sums = unit_rows(labels)
-        for depth in range(2, self.tree.depth + 1):
-            nodes = np.flatnonzero(self.tree.depths == depth)
-            sums[nodes] += sums[self.tree.parents[nodes]]
-        return unit_rows(sums)
+        """float32[n, d]: see `path_mixture`; unit rows."""
+        return np.asarray(self.path_mixture @ self.vectors, np.float32)
 
     @cached_property
     def documents(self) -> dict[str, list[tuple[int, str]]]:
