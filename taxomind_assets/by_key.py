@@ -77,7 +77,7 @@ def for_each_key(context: AssetExecutionContext, work: Callable[[str], Written])
 def failure_of(faults: Mapping[str, Fault], done: int = 0) -> Failure:
     """One failure that names the fault of each taxonomy; never retried, since the same input fails again."""
     first = next(iter(faults.values()))
-    rendered = [f"{key}: {fault.render()}" if len(faults) > 1 else fault.render() for key, fault in faults.items()]
+    rendered = [f"{key}: {fault.render()}" if len(faults) + done > 1 else fault.render() for key, fault in faults.items()]
     if done:
         rendered.append(f"{done} other taxonomies of this run have been written.")
     details = [str(detail.get("what", detail)) for fault in faults.values() for detail in fault.details]
