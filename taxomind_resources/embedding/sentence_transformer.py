@@ -101,6 +101,5 @@ class SentenceTransformerEncoder:
 
         if self.spec.number_format != "auto":
             return {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.spec.number_format]
-        if device != "cpu" and torch.cuda.is_available():
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-        return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+        fast = device != "cpu" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        return torch.bfloat16 if fast else torch.float32
