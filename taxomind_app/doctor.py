@@ -168,13 +168,15 @@ def _model(place: _Place) -> tuple[Status, str, str]:
 
     settings = place.settings.embedding
     started = time.monotonic()
+    models = place.settings.data / "models"
+    converted = settings.provider == "local" and not models.is_dir()
     # A cache would hide a model that does not load.
     embedder = load_embedder(settings.model_copy(update={"cache": False}), place.settings.data)
     embedder.embed(["a text that nobody has embedded before"], "query")
     seconds = time.monotonic() - started
     spec = embedder.spec
     detail = f"{spec.model} by {spec.provider}, {spec.dimensions} dimensions, weights {spec.weights_digest[:12]}"
-    return "ok", f"{detail}, first vector after {seconds:.1f} s", ""
+    return "ok", f"{detail}, {'converted, ' if converted else ''}first vector after {seconds:.1f} s", ""
 
 
 def _storage(place: _Place) -> tuple[Status, str, str]:
@@ -241,13 +243,11 @@ def _indexes(place: _Place) -> tuple[Status, str, str]:
 
 
 def _sensors(place: _Place) -> tuple[Status, str, str]:
-    from taxomind_app.cli.instance import prepare_home
+    from taxomind_app.cli.instance import open_instance
 
     if not (place.settings.data / "dagster").is_dir() and not os.environ.get("DAGSTER_HOME"):
         return "warn", "nothing has run yet", "Start the daemon, which watches the inbox: taxomind ui"
-    from dagster import DagsterInstance
-
-    with DagsterInstance.from_config(str(prepare_home(place.settings.data))) as instance:
+    with open_instance(place.settings.data) as instance:
         beats = instance.get_daemon_heartbeats()
         ages = {name: time.time() - beats[name].timestamp for name in _DAEMONS if name in beats}
         errors = [error.message.strip() for name in _DAEMONS if name in beats for error in (beats[name].errors or [])[:1]]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from taxomind_app.cli.session import Session
+from taxomind_app.cli.session import Session, styled
 
 if TYPE_CHECKING:
     from taxomind_app.cli.report import StoredReport
@@ -37,7 +38,7 @@ def demo(session: Session) -> None:
     folder = example.example_folder()
     inbox = Inbox(settings.data, settings.limits.settle_s)
     if not session.json:
-        session.err.print("[bold]taxomind demo[/]: ISCO-08, 619 occupations, job titles in four languages\n")
+        session.err.print(styled("[bold]taxomind demo[/]: ISCO-08, 619 nodes on four levels, job titles in four languages\n"))
     example.put_example(inbox, folder)
     made = _bring_up_to_date(session, inbox)
     report = stored_report(settings, example.KEY)
@@ -60,7 +61,7 @@ def _bring_up_to_date(session: Session, inbox: Any) -> list[str]:
     found = pending(KEY, settings, inbox, Outputs(settings.data), IndexStore(settings.data))
     assets = _assets(found)
     if not assets:
-        session.err.print("  [green]✓[/] everything is built already")
+        session.err.print(styled("  [green]✓[/] everything is built already"))
         return []
     return [step.asset for step in run_assets(session, KEY, assets)]
 
@@ -86,21 +87,22 @@ def _print(session: Session, report: StoredReport, seconds: float) -> None:
 
     out = session.out
     answers = _answers(session)
-    out.print("\n[bold]Answers[/] [dim](a few of them)[/]\n")
+    out.print(styled("\n[bold]Answers[/] [dim](a few of them)[/]\n"))
     out.print(answers_table(report.tree, answers.to_pylist()))
     out.print()
     print_headline(session, report, _FIGURES)
-    out.print(f"\n[bold]Where to look next[/] [dim](done in {seconds:.1f} s)[/]\n")
-    data = "" if session.data is None else f" --data {session.data}"
+    out.print(styled("\n[bold]Where to look next[/] [dim](done in {seconds} s)[/]\n", seconds=f"{seconds:.1f}"))
+    data = "" if session.data is None else f" --data {shlex.quote(str(session.data))}"
     for command, meaning in (
         (f"taxomind ui{data}", "lineage, runs and figures in the browser; files dropped into the inbox are answered"),
         (f'taxomind classify "{_TEXT}" --explain{data}', "code a text of your own, with reasons"),
         (f"taxomind report{data}", "the whole report, with the worst branches"),
         (f'taxomind query "{_SQL}"{data}', "ask the tables in SQL"),
     ):
-        out.print(f"  [cyan]{command}[/]\n      [dim]{meaning}[/]")
-    out.print(f"\n  [dim]tables for any DuckDB client:[/] {session.root / 'taxomind.duckdb'}")
-    out.print(f"  [dim]inbox for your own files:[/]      {session.root / 'inbox'}")
+        out.print(styled("  [cyan]{command}[/]\n      [dim]{meaning}[/]", command=command, meaning=meaning), soft_wrap=True)
+    places = {"database": session.root / "taxomind.duckdb", "inbox": session.root / "inbox"}
+    out.print(styled("\n  [dim]tables for any DuckDB client:[/] {database}", **places), soft_wrap=True)
+    out.print(styled("  [dim]inbox for your own files:[/]      {inbox}", **places), soft_wrap=True)
 
 
 def _as_json(session: Session, report: StoredReport, made: list[str], seconds: float) -> dict[str, Any]:

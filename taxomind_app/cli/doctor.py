@@ -6,13 +6,17 @@ from typing import Final
 
 import typer
 
-from taxomind_app.cli.session import Session
+from taxomind_app.cli.session import Session, styled
 
 EPILOG = """Example
 
 taxomind doctor --json
 """
-_MARKS: Final = {"ok": "[green]✓[/]", "warn": "[yellow]![/]", "fail": "[red]✗[/]"}
+_LINES: Final = {
+    "ok": "[green]✓[/] [bold]{name}[/] {detail}",
+    "warn": "[yellow]![/] [bold]{name}[/] {detail}",
+    "fail": "[red]✗[/] [bold]{name}[/] {detail}",
+}
 
 
 def doctor(session: Session) -> None:
@@ -20,8 +24,6 @@ def doctor(session: Session) -> None:
 
     Each line says what was found and, where something is wrong, what to do.
     """
-    from rich.markup import escape
-
     from taxomind_app.doctor import run_checks
 
     found = []
@@ -29,9 +31,9 @@ def doctor(session: Session) -> None:
         found.append(check)
         if session.json:
             continue
-        session.out.print(f"{_MARKS[check.status]} [bold]{check.name:<14}[/] {escape(check.detail)}")
+        session.out.print(styled(_LINES[check.status], name=f"{check.name:<12}", detail=check.detail), soft_wrap=True)
         if check.remedy:
-            session.out.print(f"  {'':<14} [dim]→ {escape(check.remedy)}[/]")
+            session.out.print(styled("               [dim]→ {remedy}[/]", remedy=check.remedy), soft_wrap=True)
     worst = next((status for status in ("fail", "warn") if any(check.status == status for check in found)), "ok")
     if session.json:
         rows = [{"name": c.name, "status": c.status, "detail": c.detail, "remedy": c.remedy} for c in found]

@@ -83,20 +83,19 @@ def _unexpected(error: BaseException, session: Session, as_json: bool) -> int:
 def _log(text: str, session: Session) -> Path:
     """Append to the log of the data root, or to one in the temporary folder when that cannot be written."""
     entry = f"{datetime.now(UTC).isoformat(timespec='seconds')} taxomind {' '.join(sys.argv[1:])}\n{text}\n"
-    for choose in (lambda: session.root / "logs", lambda: Path(tempfile.gettempdir())):
-        try:
-            path = choose() / "taxomind.log"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
-                log.write(entry)
-        except (OSError, Fault):
-            continue
-        return path
-    return Path(os.devnull)
+    try:
+        return _append(session.root / "logs", entry)
+    except (OSError, Fault):
+        return _append(Path(tempfile.gettempdir()), entry)
+
+
+def _append(folder: Path, entry: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "taxomind.log"
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
+        log.write(entry)
+    return path
 
 
 def _write(text: str) -> None:
-    try:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 (this is the command line)
-    except UnicodeEncodeError:
-        print(text.encode("ascii", "backslashreplace").decode(), file=sys.stderr, flush=True)  # noqa: T201
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 (this is the command line)

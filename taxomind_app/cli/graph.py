@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from taxomind_app.cli.session import Session
+from taxomind_app.cli.session import Session, styled
 from taxomind_resources.faults import FAULTS, Fault
 
 if TYPE_CHECKING:
@@ -178,7 +178,8 @@ def _progress(session: Session) -> Iterator[Callable[[str, Materialised | None],
                 status.update(asset)
             else:
                 rows = "" if made.rows is None else f"{made.rows:,} {_UNITS.get(asset, 'rows')}"
-                console.print(f"  [green]✓[/] {asset:<24}[dim]{rows:>18}{made.seconds:>8.1f} s[/]")
+                figures = f"{rows:>18}{made.seconds:>8.1f} s"
+                console.print(styled("  [green]✓[/] {asset}[dim]{figures}[/]", asset=f"{asset:<24}", figures=figures))
 
         yield show
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -103,4 +104,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def run() -> None:
     """Entry point of the program `taxomind`."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without UTF-8 shows what it lacks as escapes.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))

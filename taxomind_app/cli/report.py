@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from taxomind_app.cli.session import Session, Taxonomy
+from taxomind_app.cli.session import Session, Taxonomy, styled
 from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def report(
     _print_slices(session, found)
     _print_branches(session, found)
     if found.figures:
-        session.out.print("\n[bold]Figures[/]\n")
+        session.out.print(styled("\n[bold]Figures[/]\n"))
         for path in found.figures:
-            session.out.print(f"  {path}")
+            session.out.print(f"  {path}", soft_wrap=True)
 
 
 def stored_report(settings: Settings, key: str) -> StoredReport:
@@ -106,7 +106,8 @@ def print_headline(session: Session, found: StoredReport, figures: Collection[st
         wanted = {HEADLINE[name] for name in figures}
         rows = [row for row in rows if row["measure"] in wanted]
 
-    session.out.print(f"[bold]Report[/] [dim]({found.errors.num_rows:,} texts with a known code)[/]\n")
+    texts = f"{found.errors.num_rows:,}"
+    session.out.print(styled("[bold]Report[/] [dim]({texts} texts with a known code)[/]\n", texts=texts))
     session.out.print(dict_table(rows))
 
 
@@ -144,7 +145,7 @@ def _print_slices(session: Session, found: StoredReport) -> None:
             shown = {label: figure(metric, (values[metric] or {"value": None})["value"]) for metric, label in _SLICES.items()}
             rows.append({kind: name.partition("=")[2] or "not stated", "texts": f"{texts:,}", **shown})
         if len(rows) > 1:
-            session.out.print(f"\n[bold]By {kind}[/]\n")
+            session.out.print(styled("\n[bold]By {kind}[/]\n", kind=kind))
             session.out.print(dict_table(rows))
 
 
@@ -164,5 +165,5 @@ def _print_branches(session: Session, found: StoredReport) -> None:
         for row in worst_branches(found.tree, found.errors).to_pylist()
     ]
     if rows:
-        session.out.print("\n[bold]Branches that lose most texts[/]\n")
+        session.out.print(styled("\n[bold]Branches that lose most texts[/]\n"))
         session.out.print(dict_table(rows))

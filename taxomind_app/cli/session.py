@@ -15,6 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from taxomind_resources.settings import Settings
 
@@ -91,13 +92,20 @@ class Session:
 def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
-    console = Console(stderr=stderr, highlight=False)
-    # What is written to a file or a pipe has no width of its own.
-    return (
-        console
-        if console.is_terminal or "COLUMNS" in os.environ
-        else Console(stderr=stderr, highlight=False, width=_PIPE_COLUMNS)
-    )
+    # Texts of users are printed as they are; for the rest see `styled`.
+    console = Console(stderr=stderr, highlight=False, markup=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        # A file or a pipe has no width of its own.
+        console.width = _PIPE_COLUMNS
+    return console
+
+
+def styled(template: str, **values: object) -> Text:
+    """Text with rich markup; `{name}` stands for a value, which is shown as it is."""
+    from rich.markup import escape
+    from rich.text import Text
+
+    return Text.from_markup(template.format(**{name: escape(str(value)) for name, value in values.items()}))
 
 
 def command(function: Callable[..., None], *, json: bool = True) -> Callable[..., None]:
@@ -125,7 +133,7 @@ def command(function: Callable[..., None], *, json: bool = True) -> Callable[...
     wrapper.__signature__ = own.replace(parameters=[context, *parameters, *shared])  # type: ignore[attr-defined]
     # typer also asks for the annotations themselves, which must not be those of the function that is wrapped.
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in [context, *parameters, *shared]}
-    del wrapper.__wrapped__  # type: ignore[attr-defined]
+    del wrapper.__wrapped__
     return wrapper
 
 

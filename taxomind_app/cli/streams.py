@@ -12,7 +12,8 @@ from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
     from taxomind_assets.classification.text_readers import TextBlock
-    from taxomind_assets.classification.text_rows import RowMaker
+    from taxomind_assets.classification.text_rows import RowMaker, TextRow
+    from taxomind_assets.inputs import RejectedRow
     from taxomind_resources.settings import Settings
 
 #: Texts read and answered together; it bounds the memory of a call.
@@ -110,7 +111,7 @@ def _arriving_lines(source: BinaryIO) -> Iterator[list[bytes]]:
         yield [rest]
 
 
-def _line(maker: RowMaker, number: int, line: bytes) -> object:
+def _line(maker: RowMaker, number: int, line: bytes) -> TextRow | RejectedRow:
     from taxomind_assets.inputs import rejected_row
 
     try:
@@ -122,7 +123,7 @@ def _line(maker: RowMaker, number: int, line: bytes) -> object:
     return _row(maker, number, text)
 
 
-def _row(maker: RowMaker, number: int, text: str) -> object:
+def _row(maker: RowMaker, number: int, text: str) -> TextRow | RejectedRow:
     from taxomind_assets.classification.text_rows import Parts
 
     return maker.make(number, number, Parts(None, text, None, None), text)

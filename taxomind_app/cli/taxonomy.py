@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from taxomind_app.cli.session import Session
+from taxomind_app.cli.session import Session, styled
 from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def add(
         made_rows = [{"asset": step.asset, "rows": step.rows, "seconds": round(step.seconds, 3)} for step in made]
         session.print_json({**_description(found, file), "assets": made_rows})
         return
-    session.out.print(f"\n[bold]{key}[/] is ready: {_size(found.taxonomy)}.")
+    session.out.print(styled("\n[bold]{key}[/] is ready: {size}.", key=key, size=_size(found.taxonomy)))
     _remarks(session, found)
     session.out.print(f'\n  taxomind classify --taxonomy {_quoted(key)} "..."')
 
@@ -269,7 +269,6 @@ def _position(tree: Taxonomy, code: str) -> int:
 
 
 def _print_node(session: Session, tree: Taxonomy, position: int) -> None:
-    from rich.markup import escape
     from rich.text import Text
 
     node = tree.nodes[position]
@@ -281,7 +280,7 @@ def _print_node(session: Session, tree: Taxonomy, position: int) -> None:
         )
         for name, values in (("examples", text.examples), ("also called", text.aliases), ("not", text.negative_examples)):
             if values:
-                session.out.print(f"  [dim]{name}:[/] {escape('; '.join(values))}")
+                session.out.print(styled("  [dim]{name}:[/] {values}", name=name, values="; ".join(values)))
     session.out.print()
 
 
@@ -308,7 +307,7 @@ def _grow(tree: Taxonomy, branch: Tree, node: int, depth: int, label: Any) -> No
     for child in children[:_MOST_CHILDREN]:
         _grow(tree, branch.add(label(child)), child, depth - 1, label)
     if len(children) > _MOST_CHILDREN:
-        branch.add(f"[dim]... and {len(children) - _MOST_CHILDREN:,} more[/]")
+        branch.add(styled("[dim]... and {more} more[/]", more=f"{len(children) - _MOST_CHILDREN:,}"))
 
 
 def _node_json(tree: Taxonomy, start: int, depth: int) -> dict[str, Any]:

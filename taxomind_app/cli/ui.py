@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from taxomind_app.cli.session import Session
+from taxomind_app.cli.session import Session, styled
 from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
@@ -49,11 +49,14 @@ def ui(
         pass
     workspace = write_workspace(home)
     environment = {**os.environ, HOME_VARIABLE: str(home), DATA_VARIABLE: str(root)}
-    command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(workspace), "--host", host, "--port", str(port)]
+    # Dagster says at each start that `dagster dev` will be `dg dev` one day.
+    python = [sys.executable, "-W", "ignore::FutureWarning"]
+    command = [*python, "-m", "dagster", "dev", "--workspace", str(workspace), "--host", host, "--port", str(port)]
     if not session.verbose:
         command += ["--log-level", "warning"]
-    session.err.print(f"[bold]taxomind[/] at [cyan]http://{_in_url(host)}:{port}[/]")
-    session.err.print(f"  [dim]inbox:[/] {root / 'inbox'}\n  [dim]Ctrl-C stops it.[/]\n")
+    address = f"http://{_in_url(host)}:{port}"
+    session.err.print(styled("[bold]taxomind[/] at [cyan]{address}[/]", address=address))
+    session.err.print(styled("  [dim]inbox:[/] {inbox}\n  [dim]Ctrl-C stops it.[/]\n", inbox=root / "inbox"), soft_wrap=True)
     code = _run(command, environment, home)
     if code:
         raise typer.Exit(code)
@@ -77,21 +80,24 @@ def _check_free(host: str, port: int) -> None:
 
 
 def _run(command: list[str], environment: dict[str, str], home: Path) -> int:
-    """Run the services in a process group of their own until they end or a signal comes; returns the exit code."""
-    process = subprocess.Popen(command, env=environment, cwd=home, start_new_session=True)
+    """Run the services in a session of their own until they end or a signal comes; returns the exit code."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    # Before the start: what this process ignores (a background job of a shell ignores Ctrl-C) its children would ignore too.
     former: dict[int, Any] = {number: signal.signal(number, stop) for number in _stop_signals()}
+    process = None
     try:
+        process = subprocess.Popen(command, env=environment, cwd=home, start_new_session=True)
         return process.wait()
     except KeyboardInterrupt:
         return 0
     finally:
         for number in former:
             signal.signal(number, signal.SIG_IGN)
-        _stop_all(process)
+        if process is not None:
+            _stop_all(process)
         for number, handler in former.items():
             signal.signal(number, handler)
 
