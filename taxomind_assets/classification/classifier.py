@@ -23,6 +23,7 @@ from taxomind_assets.views.lexical import CountedTexts
 from taxomind_assets.views.texts import clean
 from taxomind_resources.faults import Fault
 from taxomind_resources.index_store import IndexStore
+from taxomind_resources.products import BATCH
 from taxomind_resources.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 #: Floats that one block of scores may hold; a block then stays in the processor's cache and memory stays flat.
 _BLOCK_FLOATS: Final = 1 << 21
-_SMALLEST_BLOCK, _LARGEST_BLOCK = 32, 512
+_LARGEST_BLOCK: Final = 512
 
 
 class Classifier:
@@ -135,7 +136,7 @@ class Classifier:
     def block_size(self) -> int:
         """Texts scored together."""
         widest = max(self.index.vectors.shape[0], 2 * len(self.index.tree), 1)
-        return int(np.clip(_BLOCK_FLOATS // widest, _SMALLEST_BLOCK, _LARGEST_BLOCK))
+        return int(np.clip(_BLOCK_FLOATS // widest // BATCH, 1, _LARGEST_BLOCK // BATCH)) * BATCH
 
     def _answer_block(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> Answers:
         routing = self.settings.routing

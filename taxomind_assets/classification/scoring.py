@@ -62,18 +62,16 @@ VIEWS: Final = tuple(dict.fromkeys((*TRUSTED.weights, *UNTRUSTED.weights)))
 _LEXICAL: Final = ("text_characters", "whole_characters", "path_characters", "whole_words")
 #: Long texts share many words with every node; their lexical evidence is scaled by this many words over their own.
 _LONG_TEXT_WORDS: Final = 8.0
-#: n-grams in more documents than this share (and than the floor) cost most of the time and tell nodes apart least.
-_MAX_SHARE: Final = 0.02
-_MAX_DOCUMENTS: Final = 150
+#: n-grams in more documents than this cost most of the time and tell nodes apart least (0.2 points of accuracy in all).
+_MAX_DOCUMENTS: Final = 100
 
 
 class _Lexical:
     """tf-idf of documents of nodes; a node's similarity is that of its nearest document."""
 
     def __init__(self, documents: Sequence[tuple[int, str]], grams: str, nodes: int) -> None:
-        share = max(_MAX_SHARE, _MAX_DOCUMENTS / max(len(documents), 1))
         texts = [text for _, text in documents]
-        self._model = HashedTfidf.fit(texts, "word" if grams == "word" else "character", max_share=share)
+        self._model = HashedTfidf.fit(texts, "word" if grams == "word" else "character", max_documents=_MAX_DOCUMENTS)
         self._owners = np.array([node for node, _ in documents], np.int64)
         self._nodes = nodes
 

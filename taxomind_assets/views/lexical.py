@@ -197,13 +197,13 @@ class HashedTfidf:
     documents: sparse.csr_array
 
     @classmethod
-    def fit(cls, texts: Sequence[str], grams: Grams, *, max_share: float = 1.0) -> HashedTfidf:
+    def fit(cls, texts: Sequence[str], grams: Grams, *, max_documents: int | None = None) -> HashedTfidf:
         """Fit on documents.
 
         Args:
             texts: m documents.
             grams: `character` (3 to 5, inside words) or `word` (1 and 2).
-            max_share: leave n-grams out of the products that stand in a larger share of the documents (speed).
+            max_documents: leave n-grams out of the products that stand in more documents (speed).
         """
         counts = CountedTexts.of(texts).of_kind(grams)
         frequency = np.bincount(counts.indices, minlength=_BUCKETS)
@@ -213,7 +213,8 @@ class HashedTfidf:
         frequency = np.concatenate(([0], frequency[known]))
         norm_idf = (np.log((1 + len(texts)) / (1 + frequency)) + 1).astype(np.float32)
         norm_idf[0] = 0
-        idf = np.where(frequency > max(max_share * len(texts), 1), 0, norm_idf).astype(np.float32)
+        most = len(texts) if max_documents is None else max_documents
+        idf = np.where(frequency > most, 0, norm_idf).astype(np.float32)
         documents: sparse.csr_array = _weighed(counts, places, idf, norm_idf, None).T.tocsr()
         return cls(grams, places, idf, norm_idf, documents)
 

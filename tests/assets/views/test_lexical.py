@@ -133,7 +133,7 @@ def test_a_group_scores_like_its_nearest_document(groups: list[int]) -> None:
 
 def test_frequent_ngrams_leave_the_product_but_not_the_length() -> None:
     texts = [f"managers of {name}" for name in ("banks", "hotels", "farms", "shops", "mines")]
-    pruned = HashedTfidf.fit(texts, "word", max_share=0.4)
+    pruned = HashedTfidf.fit(texts, "word", max_documents=2)
     whole = HashedTfidf.fit(texts, "word")
     scores = pruned.group_similarities(["managers of banks", "managers of"], np.arange(5), 5)
     exact = whole.group_similarities(["managers of banks", "managers of"], np.arange(5), 5)
