@@ -123,6 +123,24 @@ class Classifier:
         answers = self._answer_unique(unique, known)
         return answers.without(np.fromiter((not text for text in unique), np.bool_, len(unique))).take(place)
 
+    def probabilities(self, texts: Sequence[str], *, vectors: NDArray[np.float32] | None = None) -> Masses:
+        """Probabilities of all n nodes, from which answers are made; `matrix()` gives them as float32[b, n].
+
+        Args:
+            texts: b texts, at most about `block_size`: all of them are scored at once.
+            vectors: float32[b, d] unit rows, when they are known already.
+
+        Raises:
+            Fault: as `classify`.
+        """
+        counted = CountedTexts.of(_checked(texts))
+        trusted = self.scorer.trust.of(counted)
+        known = self.embedder.embed(counted, "query") if vectors is None else vectors
+        routing = self.settings.routing
+        abstain = routing.abstain and routing.stop_rule != "never"
+        logits = self.scorer.logits(known, counted, trusted)
+        return masses(self.index.tree, logits, self.calibration, trusted, abstain=abstain)
+
     def _answer_unique(self, texts: list[str], vectors: NDArray[np.float32]) -> Answers:
         size = self.block_size
         starts = range(0, len(texts), size)
