@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test ui lint format types benchmark clean
+.PHONY: help demo test ui lint format docs benchmark clean
 
 help:
 	@echo "make demo       install, code job titles to ISCO-08, show answers and report"
 	@echo "make test       install, run the whole test suite"
 	@echo "make ui         Dagster UI, daemon and sensors on http://127.0.0.1:3000"
 	@echo "make lint       formatting, lint and types"
+	@echo "make docs       bring the reference pages in docs/ up to date with the code"
 	@echo "make benchmark  speed and memory, as published in the README"
 	@echo "make clean      remove the virtual environment and caches (data stays)"
 
@@ -37,6 +38,9 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(STAMP)
+	$(BIN)/python -m tests.docs.generate
 
 benchmark: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
