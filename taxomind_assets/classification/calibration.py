@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from scipy import sparse
@@ -25,6 +25,9 @@ from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+#: Log odds beyond which float32 knows no difference and their exponential would overflow.
+_LARGEST_ODDS: Final = 80.0
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def masses(
     energy = temperature * (top + np.log(total))
     if abstain and calibration.nowhere_energy is not None:
         odds = (energy - _between(calibration.nowhere_energy, trusted)) / calibration.nowhere_width
-        belongs = (1 / (1 + np.exp(-odds))).astype(np.float32)
+        belongs = (1 / (1 + np.exp(-np.clip(odds, -_LARGEST_ODDS, _LARGEST_ODDS)))).astype(np.float32)
     own /= total
     return Masses(tree, np.minimum(_descendants(tree) @ own, 1), belongs, energy, logits)
 

@@ -44,6 +44,9 @@ def best_leaves(tree: Taxonomy, logits: NDArray[np.float32], k: int) -> NDArray[
     if k < leaves.size:
         top = np.argpartition(scores, leaves.size - k, axis=1)[:, leaves.size - k :]
         top.sort(axis=1)  # preorder, so that the stable sort below breaks ties by it
+        last = np.take_along_axis(scores, top, axis=1).min(axis=1, keepdims=True)
+        tied = np.flatnonzero((scores >= last).sum(axis=1) > k)  # a partition keeps any of those that tie for the last place
+        top[tied] = np.sort(np.argsort(-scores[tied], axis=1, kind="stable")[:, :k], axis=1)
     else:
         top = np.broadcast_to(np.arange(leaves.size), scores.shape)
     values = np.take_along_axis(scores, top, axis=1)

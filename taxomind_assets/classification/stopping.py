@@ -54,9 +54,9 @@ def stop_by_mass(
     answered = nodes != ROOT
     at_leaf = answered & tree.is_leaf[np.maximum(nodes, 0)]
     reasons[at_leaf] = LEAF
-    reasons[answered & ~at_leaf & (depth < wanted)] = DEEPEST
     reasons[~answered] = NOTHING
     reasons[~answered & (masses.belongs < 0.5)] = NOWHERE
+    reasons[depth < wanted] = DEEPEST
     others, _ = competitors(tree, masses, route, nodes, alternatives)
     return Decisions(nodes, reasons, ~at_leaf & (reasons != DEEPEST), others)
 
