@@ -172,9 +172,12 @@ class Scorer:
             total += (self._above @ naming) * _weights("ancestors", trusted)
         return total
 
-    def contributions(self, vectors: NDArray[np.float32], texts: Sequence[str]) -> Features:
-        """What each view adds to the logit, float32[n, b] each; they add up to `logits`."""
-        trusted = self.trust.of(texts)
+    def contributions(
+        self, vectors: NDArray[np.float32], texts: Sequence[str], trusted: NDArray[np.float32] | None = None
+    ) -> Features:
+        """What each view adds to the logit, float32[n, b] each; they add up to `logits` (same arguments)."""
+        texts = CountedTexts.of(texts)
+        trusted = self.trust.of(texts) if trusted is None else trusted
         similar = self._products(vectors).copy()
         naming, best = self._best_texts(similar)
         found: Features = {

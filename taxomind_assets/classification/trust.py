@@ -48,8 +48,10 @@ class LanguageTrust:
             groups[language in index.trusted_languages].append(text)
         if not groups[True] or not groups[False]:
             return cls(1.0 if groups[True] else 0.0)
-        known, other = (np.log(_shares(groups[kind])) for kind in (True, False))
-        return cls(None, (known - other).astype(np.float32))
+        known, other = (_ngram_counts(groups[kind]) for kind in (True, False))
+        log_odds = np.log(_shares(known)) - np.log(_shares(other))
+        log_odds[known + other == 0] = 0  # what no node text holds tells nothing
+        return cls(None, log_odds.astype(np.float32))
 
     def of(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32[b] in 0..1."""
@@ -61,9 +63,13 @@ class LanguageTrust:
         return np.clip((trust - _BAND[0]) / (_BAND[1] - _BAND[0]), 0, 1).astype(np.float32)
 
 
-def _shares(texts: Sequence[str]) -> NDArray[np.float64]:
+def _ngram_counts(texts: Sequence[str]) -> NDArray[np.float64]:
+    """How often each n-gram occurs, float64[buckets]."""
+    return np.asarray(character_counts(texts).sum(axis=0), np.float64)
+
+
+def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Smoothed share of each n-gram, float64[buckets]."""
-    counts = np.asarray(character_counts(texts).sum(axis=0), np.float64)
     smoothed = counts + 0.05
     shares: NDArray[np.float64] = smoothed / smoothed.sum()
     return shares

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taxomind_assets.classification.scoring import TRUSTED, UNTRUSTED, Scorer
+from taxomind_assets.taxonomy.tree import ROOT, Node, NodeText, Taxonomy
+from taxomind_assets.views.index import NodeIndex, unit_rows
+from taxomind_resources.embedding import Embedder
+
+Trees = Callable[..., Taxonomy]
+Indexes = Callable[..., NodeIndex]
+NUMBERS = st.lists(st.integers(0, 1000), min_size=1, max_size=20)
+TEXTS = [
+    "Shop manager",
+    "lawyer in a large firm",
+    "Koch",
+    "vendeur en magasin",
+    "React Native mobile developer",
+    "a person who looks after small children all day while their parents are at work in the city",
+    "",
+    "?!",
+]
+
+
+def queries(index: NodeIndex, count: int, seed: int = 7) -> np.ndarray:
+    return unit_rows(np.random.default_rng(seed).normal(size=(count, index.vectors.shape[1])).astype(np.float32))
+
+
+@pytest.fixture(scope="session")
+def scorer(occupations: NodeIndex) -> Scorer:
+    return Scorer(occupations)
+
+
+@pytest.mark.parametrize("trust", [None, 0.0, 0.4, 1.0])
+def test_the_parts_add_up_to_the_logits(scorer: Scorer, embedder: Embedder, trust: float | None) -> None:
+    vectors = embedder.embed(TEXTS, "query")
+    if trust is None:
+        trusted = scorer.trust.of(TEXTS)
+        parts = scorer.contributions(vectors, TEXTS)
+    else:
+        trusted = np.full(len(TEXTS), trust, np.float32)
+        parts = scorer.contributions(vectors, TEXTS, trusted)
+    np.testing.assert_allclose(sum(parts.values()), scorer.logits(vectors, TEXTS, trusted), atol=1e-3)
+
+
+@settings(max_examples=30)
+@given(numbers=NUMBERS, seed=st.integers(0, 9))
+def test_dense_views_are_those_of_their_definition(
+    tree_of: Trees, random_index: Indexes, numbers: list[int], seed: int
+) -> None:
+    index = random_index(tree_of(numbers), seed=seed)
+    tree, vectors = index.tree, queries(index, 2)
+    similar = vectors @ index.vectors.T
+    parts = Scorer(index).contributions(vectors, ["zzz", "yyy"])
+    for node in range(len(tree)):
+        own = {
+            view: [i for i, text in enumerate(index.texts) if text.code == tree.codes[node] and text.view == view]
+            for view in ("label", "definition", "example")
+        }
+        best = similar[:, [row for rows in own.values() for row in rows]].max(axis=1)
+        np.testing.assert_allclose(parts["best_text"][node], TRUSTED.logit_weight("best_text") * best, atol=1e-4)
+        views = [index.vectors[rows].mean(axis=0) for rows in own.values() if rows]
+        whole = sum(view / np.linalg.norm(view) for view in views)
+        expected = vectors @ (whole / np.linalg.norm(whole)) * TRUSTED.logit_weight("whole")
+        np.testing.assert_allclose(parts["whole"][node], expected, atol=1e-3)
+        if "ancestors" in parts:
+            np.testing.assert_allclose(parts["ancestors"][node], _ancestors(index, similar, node), atol=1e-4)
+
+
+def _ancestors(index: NodeIndex, similar: np.ndarray, node: int) -> np.ndarray:
+    above = [place for place in index.tree.paths[node].tolist() if place not in (ROOT, node)]
+    naming = [
+        similar[
+            :, [i for i, text in enumerate(index.texts) if text.code == index.tree.codes[a] and text.view != "example"]
+        ].max(axis=1)
+        for a in above
+    ]
+    return TRUSTED.logit_weight("ancestors") * np.mean(naming, axis=0) if above else np.zeros(len(similar))
+
+
+def test_logits_do_not_depend_on_the_batch(scorer: Scorer, embedder: Embedder) -> None:
+    texts = [f"{text} {i}" for i in range(25) for text in TEXTS]  # more than one product, and a rest
+    vectors = embedder.embed(texts, "query")
+    together = scorer.logits(vectors, texts)
+    for place in (0, 63, 64, 130, 199):
+        alone = scorer.logits(vectors[[place]], [texts[place]])
+        np.testing.assert_allclose(together[:, [place]], alone, atol=1e-4)
+
+
+def test_no_texts_have_no_logits(scorer: Scorer, occupations: NodeIndex) -> None:
+    assert scorer.logits(np.empty((0, occupations.vectors.shape[1]), np.float32), []).shape == (len(occupations.tree), 0)
+
+
+def test_the_nearest_text_belongs_to_the_node_and_is_no_negative_example(tree_of: Trees, random_index: Indexes) -> None:
+    tree = tree_of([0, 1, 1, 0, 3])
+    nodes = [
+        Node(
+            n.code,
+            n.parent_code,
+            n.level,
+            tuple(NodeText(t.language, t.label, t.definition, t.examples, (), ("not this",)) for t in n.texts),
+        )
+        for n in tree.nodes
+    ]
+    index = random_index(Taxonomy.build("negatives", nodes))
+    vectors = queries(index, len(tree))
+    rows = Scorer(index).nearest_texts(vectors, list(range(len(tree))))
+    for node, row in enumerate(rows):
+        own = [i for i, text in enumerate(index.texts) if text.code == tree.codes[node] and text.view != "negative"]
+        assert row == max(own, key=lambda i: float(index.vectors[i] @ vectors[node]))
+    assert Scorer(index).nearest_texts(vectors[:1], [ROOT]) == [-1]
+
+
+def test_a_negative_example_moves_a_text_to_another_node(index_of: Callable[[Taxonomy], NodeIndex], embedder: Embedder) -> None:
+    """TX-41: the penalty counts what the negative example is nearer than the node's own texts."""
+
+    def best(negative: tuple[str, ...], weight: float) -> str:
+        texts = {
+            "bank": NodeText("en", "Bank clerks", "", ("cashier in a bank", "bank teller"), (), negative),
+            "shop": NodeText("en", "Shop cashiers", "", ("cashier in a supermarket",)),
+            "farm": NodeText("en", "Farmers", "", ("sheep farmer",)),
+        }
+        tree = Taxonomy.build("negatives", [Node(code, None, 1, (text,)) for code, text in texts.items()])
+        scorer = Scorer(index_of(tree), weight)
+        logits = scorer.logits(embedder.embed([query], "query"), [query])
+        return tree.codes[int(logits[:, 0].argmax())]
+
+    query = "cashier at the bank of the river festival shop"
+    assert best((), 0.5) == "bank"
+    assert best((query,), 2.0) == "shop"
+    assert best((query,), 0.0) == "bank"
+
+
+def test_negative_examples_take_from_their_own_node_alone(
+    occupations: NodeIndex, index_of: Callable[[Taxonomy], NodeIndex], embedder: Embedder
+) -> None:
+    texts = ["legal adviser for divorces", "waiter"]
+    vectors = embedder.embed(texts, "query")
+    nodes = [
+        Node(n.code, n.parent_code, n.level, (_with_negative(n.texts[0], texts[0]), *n.texts[1:])) if n.code == "2611" else n
+        for n in occupations.tree.nodes
+    ]
+    changed = index_of(Taxonomy.build("occupations", nodes))
+    difference = Scorer(changed).logits(vectors, texts) - Scorer(occupations).logits(vectors, texts)
+    lawyers = occupations.tree.position["2611"]
+    assert difference[lawyers, 0] < -0.5
+    assert abs(difference[lawyers, 1]) < 1e-3
+    np.testing.assert_allclose(np.delete(difference, lawyers, axis=0), 0, atol=1e-3)
+    parts = Scorer(changed).contributions(vectors, texts)["negative_examples"]
+    np.testing.assert_allclose(parts[lawyers, 0], difference[lawyers, 0], atol=1e-3)
+    assert (np.delete(parts, lawyers, axis=0) == 0).all()
+
+
+def _with_negative(text: NodeText, phrase: str) -> NodeText:
+    return NodeText(text.language, text.label, text.definition, text.examples, text.aliases, (phrase,))
+
+
+def test_words_count_less_the_longer_a_text_is(scorer: Scorer) -> None:
+    short, long = "shop manager", "shop manager " + "and so on " * 10
+    views = scorer.words("whole_words", [short, long])
+    assert views.max(axis=0)[0] > 2 * views.max(axis=0)[1] > 0
+
+
+def test_the_largest_logit_is_that_of_full_agreement(scorer: Scorer) -> None:
+    sums = [sum(p.logit_weight(name) for name in p.weights) for p in (UNTRUSTED, TRUSTED)]
+    assert scorer.largest_logit(["Rechtsanwältin und Notarin"])[0] == pytest.approx(sums[0])
+    assert scorer.largest_logit(["lawyer who works for the company"])[0] == pytest.approx(sums[1])
