@@ -37,8 +37,10 @@ REASONS: Final[Mapping[str, str]] = {
     "empty_text": "there is no text",
     "file_refused": "the whole file was refused",
     "invalid_json": "the line is no JSON object",
+    "machine_label": "the code was given by a model, not by a person",
     "malformed_row": "the quotes of the row do not match, or it is over the limit",
     "undecided_code": "-9, -99, ... mean 'could not decide' and are no node",
+    "unknown_code": "the taxonomy has no such code",
     "wrong_column_count": "the row has another number of cells than the header",
 }
 

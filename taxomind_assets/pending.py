@@ -104,8 +104,10 @@ def embedding_digest(settings: Settings, key: str) -> str:
 
 
 def report_digest(labelled_digest: str, index_version: str, settings: Settings, key: str) -> str:
-    """What a report is made from: the labelled files, the index and the settings that decide."""
-    return f"{labelled_digest}:{index_version}:{settings.for_taxonomy(key).deciding_version()}"
+    """What a report is made from: the labelled files, the index, and the settings that decide or name columns."""
+    own = settings.for_taxonomy(key)
+    used = f"{own.deciding_version()}\n{own.report.model_dump_json()}"
+    return f"{labelled_digest}:{index_version}:{hashlib.sha256(used.encode()).hexdigest()[:12]}"
 
 
 def pending(key: str, settings: Settings, inbox: Inbox, outputs: Outputs, indexes: IndexStore) -> Pending:

@@ -46,7 +46,7 @@ SUFFIXES: Final = {
     "taxonomy": (".csv", ".json", ".ttl", ".rdf", ".xml"),
     "texts": _ROWS,
     "corrections": _ROWS,
-    "labelled": _ROWS,
+    "labelled": (*_ROWS, ".json"),
 }
 _EARLIER: Final = "earlier"
 _UNFINISHED: Final = (".tmp", ".part", "~")

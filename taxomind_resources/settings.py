@@ -110,6 +110,13 @@ class ScoringSettings(_Group):
     negative_weight: float = Field(0.5, ge=0, description="penalty for being nearer to a negative example")
 
 
+class ReportSettings(_Group):
+    """Which columns of labelled files hold what, where their names do not say so."""
+
+    text_columns: tuple[str, ...] = Field((), description="columns whose values make the text, in files that have them")
+    code_columns: tuple[str, ...] = Field((), description="column of the code, or one per level from the top")
+
+
 class LimitSettings(_Group):
     """What an input may be at most."""
 
@@ -130,6 +137,7 @@ class Settings(_Group):
     retrieval: RetrievalSettings = RetrievalSettings()  # type: ignore[call-arg]
     scoring: ScoringSettings = ScoringSettings()  # type: ignore[call-arg]
     routing: RoutingSettings = RoutingSettings()  # type: ignore[call-arg]
+    report: ReportSettings = ReportSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     taxonomy: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict, description="groups of one taxonomy")
 

@@ -234,7 +234,7 @@ TABLES: Final[tuple[Table, ...]] = (
         "a measure",
         (
             _column("report_id", _text, "hash of what was measured: texts, index and settings"),
-            _column("slice", _text, "all, or for example language=fr, level=4, dataset=name, verbatim=false"),
+            _column("slice", _text, "all, language=fr, level=4, verbatim=false ...; compared = texts of all strategies"),
             _column("strategy", _text, "the strategy measured (served = the one in use)"),
             _column("metric", _text, "name of the measure"),
             _column("level", _int, "level of the taxonomy it concerns; null = none", null=True),
@@ -242,6 +242,9 @@ TABLES: Final[tuple[Table, ...]] = (
             _column("n", pa.int64(), "texts it was measured on"),
             _column("interval_low", pa.float64(), "lower end of the 95 % interval", null=True),
             _column("interval_high", pa.float64(), "upper end of the 95 % interval", null=True),
+            _column("difference", pa.float64(), "compared: value less that of `served`; else null", null=True),
+            _column("difference_low", pa.float64(), "lower end of its 95 % interval, over the same texts", null=True),
+            _column("difference_high", pa.float64(), "upper end of its 95 % interval", null=True),
             _column("measured_at", _TIME, "when"),
         ),
     ),
@@ -272,6 +275,7 @@ TABLES: Final[tuple[Table, ...]] = (
             _column("accuracy", pa.float64(), "share right among them"),
         ),
     ),
+    Table("reports", "rejected_rows", "a row with a known code that was refused", _REJECTED),
 )
 
 BY_NAME: Final[Mapping[str, Table]] = {table.full_name: table for table in TABLES}
