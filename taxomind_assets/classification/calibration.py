@@ -40,7 +40,8 @@ class Calibration:
         nowhere_energy: energies at which a text belongs here or nowhere with equal probability, without and with the encoder
             trusted; None = no test.
         nowhere_width: energy over which that probability changes by a factor e in its odds.
-        threshold: probability that a node must reach to be returned, per accuracy target, when labels have shown it.
+        threshold: probability that a node must reach to be returned; None = the accuracy target itself, unproven.
+        accuracy_target: target for which labels have shown the threshold to be enough.
         proven: True when the numbers were fitted on labels of this taxonomy, False for the shipped ones.
     """
 
@@ -49,6 +50,7 @@ class Calibration:
     nowhere_energy: tuple[float, float] | None = None
     nowhere_width: float = 0.5
     threshold: float | None = None
+    accuracy_target: float | None = None
     proven: bool = False
 
     @property
@@ -68,8 +70,14 @@ class Calibration:
         return cls(**pairs)
 
     def threshold_for(self, accuracy_target: float) -> float:
-        """Probability a node must reach: fitted where labels allow, else the target itself (unproven)."""
-        return accuracy_target if self.threshold is None else self.threshold
+        """Probability a node must reach: the proven one for this target, else the target itself."""
+        if self.threshold is None or self.accuracy_target != accuracy_target:
+            return accuracy_target
+        return self.threshold
+
+    def proves(self, accuracy_target: float) -> bool:
+        """Whether labels have shown that answers keep this target."""
+        return self.proven and self.accuracy_target == accuracy_target
 
 
 @dataclass(frozen=True)
