@@ -99,10 +99,10 @@ def _print(session: Session, report: StoredReport, seconds: float) -> None:
         (f"taxomind report{data}", "the whole report, with the worst branches"),
         (f'taxomind query "{_SQL}"{data}', "ask the tables in SQL"),
     ):
-        out.print(styled("  [cyan]{command}[/]\n      [dim]{meaning}[/]", command=command, meaning=meaning), soft_wrap=True)
+        session.say(styled("  [cyan]{command}[/]\n      [dim]{meaning}[/]", command=command, meaning=meaning))
     places = {"database": session.root / "taxomind.duckdb", "inbox": session.root / "inbox"}
-    out.print(styled("\n  [dim]tables for any DuckDB client:[/] {database}", **places), soft_wrap=True)
-    out.print(styled("  [dim]inbox for your own files:[/]      {inbox}", **places), soft_wrap=True)
+    session.say(styled("\n  [dim]tables for any DuckDB client:[/] {database}", **places))
+    session.say(styled("  [dim]inbox for your own files:[/]      {inbox}", **places))
 
 
 def _as_json(session: Session, report: StoredReport, made: list[str], seconds: float) -> dict[str, Any]:

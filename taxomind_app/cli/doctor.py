@@ -31,9 +31,9 @@ def doctor(session: Session) -> None:
         found.append(check)
         if session.json:
             continue
-        session.out.print(styled(_LINES[check.status], name=f"{check.name:<12}", detail=check.detail), soft_wrap=True)
+        session.say(styled(_LINES[check.status], name=f"{check.name:<12}", detail=check.detail))
         if check.remedy:
-            session.out.print(styled("               [dim]→ {remedy}[/]", remedy=check.remedy), soft_wrap=True)
+            session.say(styled("               [dim]→ {remedy}[/]", remedy=check.remedy))
     worst = next((status for status in ("fail", "warn") if any(check.status == status for check in found)), "ok")
     if session.json:
         rows = [{"name": c.name, "status": c.status, "detail": c.detail, "remedy": c.remedy} for c in found]

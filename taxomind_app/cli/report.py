@@ -71,7 +71,7 @@ def report(
     if found.figures:
         session.out.print(styled("\n[bold]Figures[/]\n"))
         for path in found.figures:
-            session.out.print(f"  {path}", soft_wrap=True)
+            session.say(f"  {path}")
 
 
 def stored_report(settings: Settings, key: str) -> StoredReport:

@@ -78,6 +78,10 @@ class Session:
         """Standard error: progress, remarks and errors."""
         return _console(stderr=True)
 
+    def say(self, text: str | Text) -> None:
+        """A sentence on standard output; only the terminal breaks its lines."""
+        self.out.print(text, soft_wrap=True)
+
     def note(self, text: str) -> None:
         """A remark on standard error."""
         print(text, file=sys.stderr, flush=True)  # noqa: T201 (this is the command line)

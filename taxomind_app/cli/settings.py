@@ -35,7 +35,7 @@ def settings(session: Session, *, taxonomy: Taxonomy = None) -> None:
 
     from taxomind_app.cli.showing import plain_table
 
-    session.out.print(f"data root: {current.data}\nfile:      {current.data / 'settings.toml'}\n")
+    session.say(f"data root: {current.data}\nfile:      {current.data / 'settings.toml'}\n")
     table = plain_table("setting", "value", "default", "meaning")
     for row in rows[1:]:
         changed = row["value"] != row["default"]

@@ -92,9 +92,9 @@ def add(
         made_rows = [{"asset": step.asset, "rows": step.rows, "seconds": round(step.seconds, 3)} for step in made]
         session.print_json({**_description(found, file), "assets": made_rows})
         return
-    session.out.print(styled("\n[bold]{key}[/] is ready: {size}.", key=key, size=_size(found.taxonomy)))
+    session.say(styled("\n[bold]{key}[/] is ready: {size}.", key=key, size=_size(found.taxonomy)))
     _remarks(session, found)
-    session.out.print(f'\n  taxomind classify --taxonomy {_quoted(key)} "..."')
+    session.say(f'\n  taxomind classify --taxonomy {_quoted(key)} "..."')
 
 
 def validate(session: Session, *, file: File) -> None:
@@ -105,7 +105,7 @@ def validate(session: Session, *, file: File) -> None:
         description.pop("key")
         session.print_json({**description, "rejected": [_rejected(row) for row in found.rejected]})
         return
-    session.out.print(f"{file} is a taxonomy: {_size(found.taxonomy)}.")
+    session.say(f"{file} is a taxonomy: {_size(found.taxonomy)}.")
     _remarks(session, found)
 
 
@@ -118,7 +118,7 @@ def list_(session: Session) -> None:
         session.print_json(rows)
         return
     if not rows:
-        session.out.print("There are no taxonomies yet. `taxomind demo` builds one, `taxomind taxonomy add KEY FILE` your own.")
+        session.say("There are no taxonomies yet. `taxomind demo` builds one, `taxomind taxonomy add KEY FILE` your own.")
         return
     from taxomind_app.cli.showing import plain_table
 
@@ -178,7 +178,7 @@ def remove(
     if session.json:
         session.print_json({"removed": key})
     else:
-        session.out.print(f"{key} is removed.")
+        session.say(f"{key} is removed.")
 
 
 def _read(file: Path, key: str, settings: Settings) -> TaxonomyFile:
@@ -272,7 +272,7 @@ def _print_node(session: Session, tree: Taxonomy, position: int) -> None:
     from rich.text import Text
 
     node = tree.nodes[position]
-    session.out.print(Text(" › ".join(tree.path_labels(position)), style="dim"))
+    session.say(Text(" › ".join(tree.path_labels(position)), style="dim"))
     for text in node.texts:
         language = f"[{text.language}] " if text.language else ""
         session.out.print(
@@ -280,7 +280,7 @@ def _print_node(session: Session, tree: Taxonomy, position: int) -> None:
         )
         for name, values in (("examples", text.examples), ("also called", text.aliases), ("not", text.negative_examples)):
             if values:
-                session.out.print(styled("  [dim]{name}:[/] {values}", name=name, values="; ".join(values)))
+                session.say(styled("  [dim]{name}:[/] {values}", name=name, values="; ".join(values)))
     session.out.print()
 
 
