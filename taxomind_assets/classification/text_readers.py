@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from taxomind_assets.classification.text_rows import RowMaker, TextColumns, TextRow, is_known, parts_of_object
+from taxomind_assets.classification.text_rows import RowMaker, TextRow, is_known
 from taxomind_assets.delimited import DelimitedFile, LineFeed, RecordTooLong
 from taxomind_assets.inputs import RejectedRow, check_file, open_utf8, refuse_binary, rejected_row
 from taxomind_resources.faults import Fault
@@ -77,6 +77,7 @@ def read_texts(
     *,
     labelled: bool = False,
     block_rows: int = 10_000,
+    maker: RowMaker | None = None,
 ) -> Iterator[TextBlock]:
     """Read a file of texts block by block. Bad rows are refused one by one; nothing is read before the first `next`.
 
@@ -89,6 +90,7 @@ def read_texts(
         limits: bytes of the file, characters of a cell and of a code.
         labelled: each row must have a `code`; otherwise codes are not read.
         block_rows: texts and refused rows in one block.
+        maker: turns values into rows in its own way; `labelled` and the settings are then its own.
 
     Yields:
         Blocks of `block_rows` rows; the last may be shorter.
@@ -98,7 +100,7 @@ def read_texts(
     """
     block = TextBlock()
     empty = True
-    for item in _items(path, RowMaker(path.name, text_settings, limits, labelled), limits, labelled):
+    for item in _items(path, maker or RowMaker(path.name, text_settings, limits, labelled), limits):
         block.add(item)
         if len(block) + len(block.rejected) >= block_rows:
             yield block
@@ -132,28 +134,19 @@ def detect_text_format(path: Path, head: bytes) -> Format:
     return known
 
 
-def _items(path: Path, rows: RowMaker, limits: LimitSettings, labelled: bool) -> Items:
+def _items(path: Path, rows: RowMaker, limits: LimitSettings) -> Items:
     head = check_file(path, limits)
     kind = detect_text_format(path, head)
     if kind == "parquet":
-        return _parquet_items(path, rows, labelled)
+        return _parquet_items(path, rows)
     refuse_binary(path, head)
-    return _delimited_items(path, rows, labelled) if kind == "delimited" else _json_items(path, rows)
+    return _delimited_items(path, rows) if kind == "delimited" else _json_items(path, rows)
 
 
-def _columns(columns: TextColumns, header: list[str], name: str, labelled: bool) -> TextColumns:
-    if columns.text is None and not columns.fields:
-        allowed = "a column 'text', columns 'field:<name>', or further columns with texts"
-        raise Fault("missing_column", f"{name} has no column with texts.", value=header[:50], allowed=allowed)
-    if labelled and columns.code is None:
-        raise Fault("missing_column", f"{name} has no column 'code'.", value=header[:50], allowed="the known code of each text")
-    return columns
-
-
-def _delimited_items(path: Path, rows: RowMaker, labelled: bool) -> Items:
+def _delimited_items(path: Path, rows: RowMaker) -> Items:
     with open_utf8(path) as handle:
         file = DelimitedFile(handle, path.name, is_known)
-        columns = _columns(TextColumns(file.header), file.header, path.name, labelled)
+        columns = rows.columns(file.header)
         for number, record in enumerate(file, 1):
             if isinstance(record, RejectedRow):
                 yield record
@@ -175,28 +168,27 @@ def _json_items(path: Path, rows: RowMaker) -> Items:
                 return
             if text.strip():
                 number += 1
-                yield _json_item(path.name, rows, number, line, text)
+                yield from _json_items_of_line(path.name, rows, number, line, text)
 
 
-def _json_item(name: str, rows: RowMaker, number: int, line: int, text: str) -> TextRow | RejectedRow:
+def _json_items_of_line(name: str, rows: RowMaker, number: int, line: int, text: str) -> Items:
     try:
-        value = json.loads(text)
-        return rows.make(number, line, parts_of_object(value), value)
+        yield from rows.of_object(number, line, json.loads(text))
     except (ValueError, TypeError, RecursionError) as error:
         what = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        return rejected_row(
+        yield rejected_row(
             name, line, "invalid_json", f"The line is no JSON object that can be read: {what}.", text[:4000].rstrip()
         )
 
 
-def _parquet_items(path: Path, rows: RowMaker, labelled: bool) -> Items:
+def _parquet_items(path: Path, rows: RowMaker) -> Items:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
             schema: pa.Schema = file.schema_arrow
-            columns = _columns(TextColumns(schema.names, _readable(schema)), schema.names, path.name, labelled)
+            columns = rows.columns(schema.names, _readable(schema))
             names = [schema.names[place] for place in columns.used]
             _refuse_bytes(path.name, schema, names)
             number = 0

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from taxomind_assets.inputs import RejectedRow, has_surrogates, has_unstorable, is_undecided, rejected_row
 from taxomind_assets.taxonomy.columns import plain_name
 from taxomind_assets.taxonomy.rows import as_text
 from taxomind_assets.views.texts import canonical_text, clean, value_text
+from taxomind_resources.faults import Fault
 from taxomind_resources.settings import LimitSettings, TextSettings
 
 FIELD_PREFIX: Final = "field:"
@@ -45,6 +46,15 @@ class Parts:
     text: object
     language: object
     code: object
+
+
+class Columns(Protocol):
+    """Which columns of a table hold what. `used`: places of all columns that are read."""
+
+    used: list[int]
+
+    def parts(self, cells: Sequence[Any]) -> Parts:
+        """The values of one row."""
 
 
 class TextColumns:
@@ -121,6 +131,8 @@ def _text_of_object(value: Mapping[str, object], names: Mapping[str, str], text:
 class RowMaker:
     """Turns the values of a row into a `TextRow`, or says why it is refused.
 
+    A subclass may know other columns (`columns`), other objects (`of_object`) or other codes (`code`).
+
     Args:
         source_file: name of the file.
         text_settings: how fields become one text.
@@ -133,6 +145,30 @@ class RowMaker:
         self._settings = text_settings
         self._limits = limits
         self._labelled = labelled
+
+    def columns(self, header: list[str], candidates: Collection[str] | None = None) -> Columns:
+        """Which columns of a table hold what; `candidates` as in `TextColumns`.
+
+        Raises:
+            Fault: `missing_column`.
+        """
+        columns, name = TextColumns(header, candidates), self._source
+        if columns.text is None and not columns.fields:
+            allowed = "a column 'text', columns 'field:<name>', or further columns with texts"
+            raise Fault("missing_column", f"{name} has no column with texts.", value=header[:50], allowed=allowed)
+        if self._labelled and columns.code is None:
+            raise Fault(
+                "missing_column", f"{name} has no column 'code'.", value=header[:50], allowed="the known code of each text"
+            )
+        return columns
+
+    def of_object(self, number: int, line: int, value: object) -> Iterator[TextRow | RejectedRow]:
+        """The rows that one JSON value stands for.
+
+        Raises:
+            TypeError: the value is none that can be read.
+        """
+        yield self.make(number, line, parts_of_object(value), value)
 
     def make(self, number: int, line: int, parts: Parts, raw: object) -> TextRow | RejectedRow:
         """Check one row.
@@ -150,7 +186,7 @@ class RowMaker:
         if problem is None:
             problem = _id_problem(text_id) or _language_problem(language)
         if problem is None and self._labelled:
-            code, problem = self._code(parts.code)
+            code, problem = self.code(parts.code)
         if problem is not None:
             return rejected_row(self._source, line, problem[0], problem[1], raw)
         return TextRow(number, text_id or str(number), text, (language or "").strip(), code)
@@ -172,7 +208,8 @@ class RowMaker:
             return text, ("empty_text", "The row has no text.")
         return text, None
 
-    def _code(self, value: object) -> tuple[str | None, tuple[str, str] | None]:
+    def code(self, value: object) -> tuple[str | None, tuple[str, str] | None]:
+        """The code that a value gives, or None and why it is refused: (reason code, reason)."""
         code = as_text(value)
         if code is None or len(code) > self._limits.max_code_characters or has_unstorable(code):
             reason = f"The code is {value!r}: text of at most {self._limits.max_code_characters} characters is expected."
