@@ -23,11 +23,10 @@ from taxomind_assets.partitions import taxonomy_keys
 from taxomind_assets.pending import pending_build, pending_report, pending_texts
 from taxomind_resources.dagster_resources import InboxResource, IndexStoreResource, OutputsResource, SettingsResource
 from taxomind_resources.faults import Fault
-from taxomind_sensors.jobs import error_analysis, inference, key_request, whole_job
+from taxomind_sensors.jobs import BUILD_ASSETS, error_analysis, inference, key_request, whole_job
 from taxomind_sensors.requests import PARTITION_TAG, UNDER_WAY, new_requests, run_of
 
 INTERVAL_S: Final = 10
-_BUILD: Final = ("raw_taxonomy", "enriched_definitions", "label_view", "definition_view", "example_view", "node_index")
 
 Remarks = list[str]
 
@@ -51,7 +50,7 @@ def taxonomy_inbox(
         if not build:
             return None
         following = {"texts": "classification_results", "labelled": "error_report"}
-        selected = [*_BUILD, *(asset for kind, asset in following.items() if files.digest(key, kind))]
+        selected = [*BUILD_ASSETS, *(asset for kind, asset in following.items() if files.digest(key, kind))]
         return key_request(key, build_run_key(key, build), asset_selection=[AssetKey(asset) for asset in selected])
 
     return _result(context.instance, _for_keys(files.keys(), request, remarks), remarks, "Every taxonomy is built.")

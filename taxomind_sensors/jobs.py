@@ -12,6 +12,9 @@ from taxomind_assets.partitions import KEY_TAG
 # A backfill of `whole_job` takes one run per taxonomy, which is what its most expensive assets ask for.
 warnings.filterwarnings("ignore", message=".*varying BackfillPolicies")
 
+#: Assets that build a taxonomy, and those that deal with its texts.
+BUILD_ASSETS: Final = ("raw_taxonomy", "enriched_definitions", "label_view", "definition_view", "example_view", "node_index")
+TEXT_ASSETS: Final = ("classification_results", "error_report")
 _STAGES: Final = ("taxonomy", "views", "classification", "reports")
 
 build_taxonomy = define_asset_job(

@@ -31,6 +31,7 @@ from taxomind_resources.dagster_resources import (
 )
 from taxomind_resources.files import folder_name, remove_tree
 from taxomind_resources.inbox import Inbox
+from taxomind_sensors.jobs import BUILD_ASSETS, TEXT_ASSETS
 from taxomind_sensors.requests import PARTITION_TAG, new_requests
 
 _INTERVAL_S: Final = 30
@@ -58,7 +59,7 @@ def remove_outputs(
     if has_folder(inbox.open(), key):
         context.log.info(f"{key} is in the inbox again; nothing is removed.")
         return
-    runs = forget_partition(context.instance, key, _asset_keys(context))
+    runs = forget_partition(context.instance, key)
     indexes.open().remove(key)
     tables = vectors.open().remove(key)
     data = settings.load().data
@@ -103,11 +104,12 @@ def has_folder(inbox: Inbox, key: str) -> bool:
     return (inbox.root / folder_name(key)).is_dir() or (inbox.root / key).is_dir()
 
 
-def forget_partition(instance: DagsterInstance, key: str, assets: list[AssetKey]) -> int:
+def forget_partition(instance: DagsterInstance, key: str) -> int:
     """Delete the partition and its history, so that a taxonomy of the same key starts anew; returns the runs deleted.
 
     Storages that can wipe a partition do so; in the others a materialisation goes with its run.
     """
+    assets = [AssetKey(name) for name in (*BUILD_ASSETS, *TEXT_ASSETS)]
     instance.delete_dynamic_partition(str(taxonomy_keys.name), key)
     try:
         for asset in assets:
@@ -136,7 +138,3 @@ def _last_removal(instance: DagsterInstance, key: str) -> str:
     filters = RunsFilter(job_name="remove_taxonomy", tags={KEY_TAG: key}, statuses=[DagsterRunStatus.SUCCESS])
     runs = instance.get_runs(filters, limit=1)
     return runs[0].run_id if runs else ""
-
-
-def _asset_keys(context: OpExecutionContext) -> list[AssetKey]:
-    return sorted(context.repository_def.asset_graph.materializable_asset_keys)

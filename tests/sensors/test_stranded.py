@@ -1,0 +1,67 @@
+"""Runs whose process is gone are marked as failed; living ones are left alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus, build_sensor_context
+from dagster._core.events import EngineEventData
+
+from taxomind_sensors.maintenance import maintenance
+from taxomind_sensors.stranded import lives_since, stranded_runs, worker_pid
+
+
+@pytest.fixture
+def instance(tmp_path):
+    with DagsterInstance.local_temp(str(tmp_path)) as found:
+        yield found
+
+
+@pytest.fixture
+def dead_pid():
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    return process.pid
+
+
+def started_run(instance, pid):
+    run = instance.create_run_for_job(maintenance)
+    instance.report_engine_event(f"Started process for run (pid: {pid}).", run, EngineEventData.in_process(pid))
+    instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, run.job_name), run.run_id)
+    assert instance.get_run_by_id(run.run_id).status == DagsterRunStatus.STARTED
+    return run
+
+
+def tick(instance):
+    with build_sensor_context(instance=instance) as context:
+        return stranded_runs(context).skip_message
+
+
+def test_a_run_whose_process_is_gone_is_failed(instance, dead_pid):
+    run = started_run(instance, dead_pid)
+    assert worker_pid(instance, run.run_id) == dead_pid
+    assert run.run_id[:8] in tick(instance)
+    assert instance.get_run_by_id(run.run_id).status == DagsterRunStatus.FAILURE
+
+
+def test_a_run_that_is_working_is_left_alone(instance):
+    run = started_run(instance, os.getpid())
+    assert tick(instance) == "Every run under way has its process."
+    assert instance.get_run_by_id(run.run_id).status == DagsterRunStatus.STARTED
+
+
+def test_a_run_that_never_said_its_process_is_left_alone(instance):
+    run = instance.create_run_for_job(maintenance)
+    instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, run.job_name), run.run_id)
+    tick(instance)
+    assert instance.get_run_by_id(run.run_id).status == DagsterRunStatus.STARTED
+
+
+def test_a_number_that_another_process_took_over_is_not_the_run(dead_pid):
+    assert lives_since(os.getpid(), time.time())
+    assert not lives_since(os.getpid(), time.time() - 10 * 24 * 3600)
+    assert not lives_since(dead_pid, time.time())
