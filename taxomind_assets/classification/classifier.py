@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +20,7 @@ from taxomind_assets.classification.stopping import force_leaf, stop_by_mass
 from taxomind_assets.views.index import NodeIndex
 from taxomind_assets.views.lexical import CountedTexts
 from taxomind_assets.views.texts import clean
+from taxomind_resources.embedding.runtimes import available_cores
 from taxomind_resources.faults import Fault
 from taxomind_resources.index_store import IndexStore
 from taxomind_resources.products import BATCH
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 #: Floats that one block of scores may hold; a block then stays in the processor's cache and memory stays flat.
 _BLOCK_FLOATS: Final = 1 << 21
 _LARGEST_BLOCK: Final = 512
+#: Characters of one block; counting the n-grams of long texts takes about 200 bytes for each.
+_BLOCK_CHARACTERS: Final = 1 << 18
 
 
 class Classifier:
@@ -101,11 +103,15 @@ class Classifier:
             A table with the columns of `classification.results` from `text` to `error`, and the versions.
 
         Raises:
-            Fault: `invalid_input` when `texts` is not a sequence of strings.
+            Fault: `invalid_input` when `texts` is not a sequence of strings, or `vectors` has another shape.
         """
-        cleaned = _checked(texts)
-        answers = self.answers(cleaned, vectors)
-        table = answers_table(self.index.tree, cleaned, answers)
+        cleaned = checked_texts(texts)
+        _check_vectors(vectors, (len(cleaned), self.index.vectors.shape[1]))
+        return self.table(cleaned, self.answers(cleaned, vectors))
+
+    def table(self, texts: Sequence[str], answers: Answers) -> pa.Table:
+        """Answers to clean texts as `classify` returns them."""
+        table = answers_table(self.index.tree, texts, answers)
         for name, value in self.versions.items():
             table = table.append_column(name, [_repeat(value, table.num_rows)])
         return table
@@ -133,22 +139,19 @@ class Classifier:
         Raises:
             Fault: as `classify`.
         """
-        counted = CountedTexts.of(_checked(texts))
+        counted = CountedTexts.of(checked_texts(texts))
         trusted = self.scorer.trust.of(counted)
+        _check_vectors(vectors, (len(counted), self.index.vectors.shape[1]))
         known = self.embedder.embed(counted, "query") if vectors is None else vectors
-        routing = self.settings.routing
-        abstain = routing.abstain and routing.stop_rule != "never"
-        logits = self.scorer.logits(known, counted, trusted)
-        return masses(self.index.tree, logits, self.calibration, trusted, abstain=abstain)
+        return self.masses(self.scorer.logits(known, counted, trusted), trusted)
 
     def _answer_unique(self, texts: list[str], vectors: NDArray[np.float32]) -> Answers:
-        size = self.block_size
-        starts = range(0, len(texts), size)
-        if len(texts) <= size:
-            return self._answer_block(texts, vectors)
-        with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as threads:
-            parts = threads.map(lambda i: self._answer_block(texts[i : i + size], vectors[i : i + size]), starts)
-            return Answers.concatenate(list(parts))
+        blocks = list(_blocks(texts, self.block_size))
+        workers = min(available_cores(), len(blocks)) if self.scorer.single_threaded else 1
+        if workers <= 1:
+            return Answers.concatenate([self._answer_block(texts[block], vectors[block]) for block in blocks])
+        with ThreadPoolExecutor(max_workers=workers) as threads:
+            return Answers.concatenate(list(threads.map(lambda b: self._answer_block(texts[b], vectors[b]), blocks)))
 
     @property
     def block_size(self) -> int:
@@ -161,8 +164,7 @@ class Classifier:
         texts = CountedTexts.of(texts)
         trusted = self.scorer.trust.of(texts)
         logits = self.scorer.logits(vectors, texts, trusted)
-        abstain = routing.abstain and routing.stop_rule != "never"
-        mass = masses(self.index.tree, logits, self.calibration, trusted, abstain=abstain)
+        mass = self.masses(logits, trusted)
         found = route(self.index.tree, mass, routing.top_codes)
         decisions = self._decide(texts, vectors, mass, found)
         path, confidences = self._answer_path(decisions, mass, found)
@@ -178,6 +180,12 @@ class Classifier:
             found.leaf_probabilities[:, 0],
             _objects(decisions.details, len(texts)),
         )
+
+    def masses(self, logits: NDArray[np.float32], trusted: NDArray[np.float32]) -> Masses:
+        """Probabilities of nodes under the settings; `logits` float32[n, b] are overwritten, `trusted` is float32[b]."""
+        routing = self.settings.routing
+        abstain = routing.abstain and routing.stop_rule != "never"
+        return masses(self.index.tree, logits, self.calibration, trusted, abstain=abstain)
 
     def _decide(self, texts: Sequence[str], vectors: NDArray[np.float32], mass: Masses, found: Route) -> Decisions:
         routing, tree = self.settings.routing, self.index.tree
@@ -204,13 +212,35 @@ class Classifier:
         return explain(self, text)
 
 
-def _checked(texts: Sequence[str]) -> list[str]:
+def checked_texts(texts: Sequence[str]) -> list[str]:
+    """The texts as they are embedded.
+
+    Raises:
+        Fault: `invalid_input` when `texts` is not a sequence of strings.
+    """
     if isinstance(texts, str) or not isinstance(texts, Sequence):
         raise Fault("invalid_input", "Texts come as a list.", value=type(texts).__name__, allowed="a list of strings")
-    for text in texts:
+    for place, text in enumerate(texts):
         if not isinstance(text, str):
-            raise Fault("invalid_input", "A text is not a string.", value=text, allowed="a list of strings")
+            what = f"Text {place} is of type {type(text).__name__}."
+            raise Fault("invalid_input", what, value=text, allowed="a list of strings")
     return [clean(text) for text in texts]
+
+
+def _check_vectors(vectors: NDArray[np.float32] | None, shape: tuple[int, int]) -> None:
+    if vectors is not None and vectors.shape != shape:
+        raise Fault("invalid_input", "The vectors do not fit the texts.", value=vectors.shape, allowed=str(shape))
+
+
+def _blocks(texts: Sequence[str], size: int) -> Iterator[slice]:
+    """Consecutive texts, at most `size` and about `_BLOCK_CHARACTERS` characters of them; one empty block of no texts."""
+    start, characters = 0, 0
+    for place, text in enumerate(texts):
+        if place > start and (place - start == size or characters + len(text) > _BLOCK_CHARACTERS):
+            yield slice(start, place)
+            start, characters = place, 0
+        characters += len(text)
+    yield slice(start, len(texts))
 
 
 def _objects(values: Sequence[object] | None, size: int) -> NDArray[np.object_]:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from taxomind_assets.classification.calibration import Masses, masses
-from taxomind_assets.classification.routing import route
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
-from taxomind_assets.views.texts import clean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from taxomind_assets.classification.calibration import Masses
     from taxomind_assets.classification.classifier import Classifier
 
 
@@ -29,17 +27,19 @@ def explain(classifier: Classifier, text: str) -> dict[str, Any]:
         `chosen` and `runner_up` (code, label, confidence), `deciding_view`, `views` (part of each view in the logit
         difference; they add up to `logit_difference`) and `nearest_text` (the chosen node's text nearest to the query).
     """
-    query = clean(text)
+    from taxomind_assets.classification.classifier import checked_texts
+
+    query = checked_texts([text])[0]
     vectors = classifier.embedder.embed([query], "query")
-    answer: dict[str, Any] = classifier.classify([query], vectors=vectors).to_pylist()[0]
+    answers = classifier.answers([query], vectors)
+    answer: dict[str, Any] = classifier.table([query], answers).to_pylist()[0]
     if not query:
         return {**answer, "belongs": 0.0, "levels": []}
-    tree = classifier.index.tree
     parts = classifier.scorer.contributions(vectors, [query])
     # A single small block in float32 and the sum of its parts agree to rounding.
     logits = np.sum([*parts.values()], axis=0).astype(np.float32)
-    mass = masses(tree, logits.copy(), classifier.calibration, classifier.scorer.trust.of([query]))
-    path = [node for node in route(tree, mass, 1).path[0].tolist() if node != ROOT]
+    mass = classifier.masses(logits, classifier.scorer.trust.of([query]))
+    path = [node for node in answers.path[0].tolist() if node != ROOT]
     columns = {name: values[:, 0] for name, values in parts.items()}
     levels = [_step(classifier, mass, columns, node, vectors) for node in path]
     return {**answer, "belongs": _rounded(mass.belongs[0]), "levels": levels}

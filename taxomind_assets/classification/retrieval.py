@@ -50,7 +50,8 @@ def top_nodes(scores: NDArray[np.float32], k: int) -> Hits:
     k = min(k, scores.shape[1])
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     values = np.take_along_axis(scores, order, axis=1)
-    return np.where(values > _MISSING / 2, order, ROOT).astype(np.int32), values.astype(np.float32)
+    known = values > _MISSING / 2
+    return np.where(known, order, ROOT).astype(np.int32), np.where(known, values, -np.inf).astype(np.float32)
 
 
 def merge_by_rank(sources: Sequence[Hits], n: int, k: int) -> Hits:
@@ -86,6 +87,7 @@ def retrieve(
 
 def _with_neighbours(scorer: Scorer, hits: Hits, count: int) -> Hits:
     """Add the nearest nodes of each hit, at the hit's own score."""
+    count = min(count, len(scorer.tree))
     if count == 0:
         return hits
     nodes, scores = hits
@@ -109,6 +111,7 @@ def _without_repeats(nodes: NDArray[np.int32], scores: NDArray[np.float32]) -> H
     repeated[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
     drop = np.zeros_like(repeated)
     np.put_along_axis(drop, order, repeated, axis=1)
+    drop |= nodes == ROOT
     return np.where(drop, ROOT, nodes).astype(np.int32), np.where(drop, -np.inf, scores).astype(np.float32)
 
 

@@ -190,7 +190,7 @@ class Scorer:
         weighted = {name: found[name] * _weights(name, trusted) for name in VIEWS}
         weighted["negative_examples"] = np.zeros_like(best)
         self._penalise(weighted["negative_examples"], similar, best, trusted)
-        return {name: part for name, part in weighted.items() if np.any(part)}
+        return {name: part for name, part in weighted.items() if name == "best_text" or np.any(part)}
 
     def words(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """One lexical view, float32[n, b]."""
@@ -208,7 +208,7 @@ class Scorer:
         Args:
             similar: float32[m, b] in the order of `_order`, overwritten up to the negative examples.
         """
-        naming = np.empty((len(self.tree), similar.shape[1]), np.float32)
+        naming = np.zeros((len(self.tree), similar.shape[1]), np.float32)
         naming[self._naming.groups] = self._naming(similar[: self._ends[0]])
         best = naming.copy()
         examples = self._examples(similar[self._ends[0] : self._ends[1]])

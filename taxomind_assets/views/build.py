@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from taxomind_assets.classification.self_calibration import own_calibration
-from taxomind_assets.views.index import NodeIndex, index_version, indexed_texts, trusted_languages
+from taxomind_assets.views.index import NodeIndex, index_version, indexed_texts, trusted_languages, unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,5 +68,7 @@ def build_index(tree: Taxonomy, texts: Sequence[NodeViewText], vectors: NDArray[
     row = {(t.code, t.view, t.language, t.text_hash): i for i, t in enumerate(texts)}
     kept = indexed_texts(tree, texts, trusted)
     rows = np.array([row[t.code, t.view, t.language, t.text_hash] for t in kept])
-    index = NodeIndex(tree, index_version(tree, spec, kept), spec, tuple(kept), vectors[rows], fertility, trusted)
+    # Rounded as they are on disk, so that a loaded index answers as the one just built.
+    rounded = unit_rows(vectors[rows].astype(np.float16).astype(np.float32))
+    index = NodeIndex(tree, index_version(tree, spec, kept), spec, tuple(kept), rounded, fertility, trusted)
     return replace(index, calibration=own_calibration(index, lambda queries: embedder.embed(queries, "query")))

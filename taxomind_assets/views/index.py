@@ -163,18 +163,13 @@ class NodeIndex:
             tree = taxonomy_from_table(pq.read_table(folder / "nodes.parquet"), manifest["key"])
             texts = tuple(NodeViewText(**row) for row in pq.read_table(folder / "texts.parquet").to_pylist())
             vectors = unit_rows(np.load(folder / "vectors.npy").astype(np.float32))
-        except (OSError, KeyError, ValueError) as error:
+            if vectors.shape[0] != len(texts):
+                raise ValueError(f"{vectors.shape[0]} vectors for {len(texts)} texts")
+            calibration = Calibration.from_json(manifest["calibration"])
+            languages, trusted = dict(manifest["languages"]), frozenset(manifest["trusted_languages"])
+            return cls(tree, manifest["version"], manifest["spec"], texts, vectors, languages, trusted, calibration)
+        except (OSError, LookupError, ValueError, TypeError, AttributeError, EOFError) as error:
             raise Fault("storage_failed", f"The node index is damaged: {error}", value=folder.name) from error
-        return cls(
-            tree,
-            manifest["version"],
-            manifest["spec"],
-            texts,
-            vectors,
-            manifest["languages"],
-            frozenset(manifest["trusted_languages"]),
-            Calibration.from_json(manifest["calibration"]),
-        )
 
 
 def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -122,7 +122,7 @@ def test_belonging_nowhere_takes_probability_from_every_node(tree_of: Trees) -> 
 
 
 def test_a_calibration_survives_json_and_its_version_follows_its_numbers() -> None:
-    calibration = Calibration((0.5, 0.75), 2.0, (1.5, -2.0), 0.25, 0.9, True)
+    calibration = Calibration((0.5, 0.75), 2.0, (1.5, -2.0), 0.25, 0.9, 0.8, True)
     again = Calibration.from_json(json.loads(json.dumps(calibration.to_json())))
     assert again == calibration
     assert again.version == calibration.version
@@ -132,7 +132,11 @@ def test_a_calibration_survives_json_and_its_version_follows_its_numbers() -> No
 
 def test_the_threshold_is_the_target_until_labels_have_shown_one() -> None:
     assert Calibration().threshold_for(0.8) == 0.8
-    assert Calibration(threshold=0.65).threshold_for(0.8) == 0.65
+    shown = Calibration(threshold=0.65, accuracy_target=0.8, proven=True)
+    assert shown.threshold_for(0.8) == 0.65
+    assert shown.threshold_for(0.9) == 0.9
+    assert shown.proves(0.8)
+    assert not shown.proves(0.9)
 
 
 def test_the_noise_list_holds_at_least_two_hundred_different_texts() -> None:
