@@ -42,6 +42,12 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "model_unavailable": FaultKind("The embedding model cannot be loaded", 503, 1, "`taxomind doctor` says what is missing."),
     "model_untrusted": FaultKind("The model's weights are not the expected ones", 503, 1, "Reinstall the model package."),
     "provider_failed": FaultKind("The embedding service failed", 502, 1, "Try again later, or check its address and key."),
+    "llm_failed": FaultKind(
+        "The language model cannot be asked", 502, 1, "Check llm.base_url, llm.model and the key, or wait."
+    ),
+    "llm_answer_invalid": FaultKind(
+        "The language model gave no usable answer", 502, 1, "Ask again, or choose a model that follows a JSON schema."
+    ),
     "missing_extra": FaultKind("An optional part is not installed", 501, 1, "Install the extra that the message names."),
     "storage_failed": FaultKind("Stored data cannot be read or written", 500, 1, "`taxomind doctor` checks the storage."),
 }

@@ -117,6 +117,52 @@ class ReportSettings(_Group):
     code_columns: tuple[str, ...] = Field((), description="column of the code, or one per level from the top")
 
 
+class LlmSettings(_Group):
+    """Which language model is asked, and at what price. Nothing is asked unless another setting wants it."""
+
+    model: str = Field("gpt-4.1-mini", min_length=1, description="name of the model at the endpoint")
+    base_url: str = Field("https://api.openai.com/v1", description="address of an OpenAI-compatible chat endpoint")
+    allowed_urls: tuple[str, ...] = Field(
+        (), description="addresses that may be asked besides the default one and those of this machine"
+    )
+    api_key: str | None = Field(None, description="its key; OPENAI_API_KEY when null", repr=False)
+    structured_output: Literal["auto", "json_schema", "text"] = Field(
+        "auto", description="json_schema: the endpoint enforces the schema; text: the prompt asks for it; auto: whichever works"
+    )
+    concurrency: int = Field(8, ge=1, le=256, description="questions under way at a time")
+    requests_per_minute: int = Field(500, ge=1, description="rate limit towards the endpoint")
+    timeout_s: float = Field(120.0, gt=0, description="seconds for one question, further tries included")
+    max_retries: int = Field(3, ge=0, le=20, description="tries after a failed one, with growing pauses")
+    max_output_tokens: int = Field(1024, ge=16, description="longest answer in tokens")
+    cache: bool = Field(True, description="keep answers on disk, so that no question is paid twice")
+    input_price: float | None = Field(
+        None, ge=0, description="US dollars for a million input tokens; null = the known price of the default model"
+    )
+    output_price: float | None = Field(
+        None, ge=0, description="US dollars for a million output tokens; null = the known price of the default model"
+    )
+
+
+class JudgeSettings(_Group):
+    """A language model decides ambiguous answers, among the listed alternatives or the answer itself."""
+
+    enabled: bool = Field(False, description="ask the model of the group `llm`; texts leave this machine unless it runs here")
+    timeout_s: float = Field(30.0, gt=0, description="seconds for one question, further tries included")
+    max_text_characters: int = Field(2000, ge=100, description="characters of a text that the model sees")
+    max_description_characters: int = Field(500, ge=0, description="characters of each node's description that it sees")
+
+
+class RerankerSettings(_Group):
+    """A cross-encoder decides ambiguous answers, among the listed alternatives."""
+
+    model: str | None = Field(None, description="folder, or hub name with a revision; null = no reranker")
+    revision: str | None = Field(None, description="commit of a hub model, 40 hexadecimal digits")
+    margin: float = Field(0.3, ge=0, le=1, description="lead over the next candidate that a choice needs, in probability")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="device of the model")
+    batch_size: int = Field(32, ge=1, description="pairs of text and node in one batch")
+    max_tokens: int | None = Field(None, ge=16, description="token limit of one pair; null = the model's own")
+
+
 class LimitSettings(_Group):
     """What an input may be at most."""
 
@@ -138,6 +184,9 @@ class Settings(_Group):
     scoring: ScoringSettings = ScoringSettings()  # type: ignore[call-arg]
     routing: RoutingSettings = RoutingSettings()  # type: ignore[call-arg]
     report: ReportSettings = ReportSettings()  # type: ignore[call-arg]
+    llm: LlmSettings = LlmSettings()  # type: ignore[call-arg]
+    judge: JudgeSettings = JudgeSettings()  # type: ignore[call-arg]
+    reranker: RerankerSettings = RerankerSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     taxonomy: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict, description="groups of one taxonomy")
 
@@ -157,8 +206,11 @@ class Settings(_Group):
 
     def deciding_version(self) -> str:
         """12 hex digits over the settings that change an answer."""
-        groups = {"text", "retrieval", "scoring", "routing"}
-        text = json.dumps(self.model_dump(mode="json", include=groups), sort_keys=True)
+        groups = {"text", "retrieval", "scoring", "routing", "judge", "reranker"}
+        values = self.model_dump(mode="json", include=groups)
+        if self.judge.enabled:
+            values["llm"] = self.llm.model_dump(mode="json", include={"model", "base_url"})
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
