@@ -225,7 +225,7 @@ def _vectors(place: _Place) -> tuple[Status, str, str]:
     if unpinned:
         remedy = "Classification works; build again to restore them: taxomind taxonomy add, or the asset group views."
         return "warn", f"no pinned vectors of the current index: {_listed(unpinned)}", remedy
-    return "ok", f"vectors of {len(place.built)} taxonomies are pinned in LanceDB", ""
+    return "ok", f"vectors of {_taxonomies(place.built)} are pinned in LanceDB", ""
 
 
 def _indexes(place: _Place) -> tuple[Status, str, str]:
@@ -239,7 +239,7 @@ def _indexes(place: _Place) -> tuple[Status, str, str]:
             stale.append(key)
     if stale:
         return "warn", f"older than the taxonomy or the model: {_listed(stale)}", _BUILD
-    return "ok", f"{len(place.built)} indexes are current" if place.built else "no taxonomy has been built yet", ""
+    return "ok", f"current for {_taxonomies(place.built)}" if place.built else "no taxonomy has been built yet", ""
 
 
 def _sensors(place: _Place) -> tuple[Status, str, str]:
@@ -269,7 +269,7 @@ def _pending(place: _Place) -> tuple[Status, str, str]:
         waiting += [f"{key}: {name}" for name, digest in asked if digest]
     if waiting:
         return "warn", f"not dealt with yet: {_listed(waiting)}", "A running daemon does it within a minute; else: taxomind ui"
-    return "ok", f"the inputs of {len(place.keys)} taxonomies are dealt with", ""
+    return "ok", f"the inputs of {_taxonomies(place.keys)} are dealt with", ""
 
 
 def _refused(place: _Place) -> tuple[Status, str, str]:
@@ -296,6 +296,10 @@ def _ignored(place: _Place) -> tuple[Status, str, str]:
         described = _listed([f"{ignored.path} {ignored.reason}" for ignored in found])
         return "warn", described, "Rename or remove them; files are read once they have rested for some seconds."
     return "ok", "every file of the inbox is read", ""
+
+
+def _taxonomies(keys: list[str]) -> str:
+    return f"{len(keys)} taxonom{'y' if len(keys) == 1 else 'ies'}"
 
 
 def _listed(items: list[str]) -> str:

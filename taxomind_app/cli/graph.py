@@ -53,7 +53,7 @@ def run_assets(session: Session, key: str, assets: Sequence[str]) -> list[Materi
     Raises:
         Fault: what an asset raised, or `storage_failed`.
     """
-    from dagster import AssetKey, Failure
+    from dagster import AssetKey
 
     from taxomind_app.cli.instance import open_instance
     from taxomind_assets.partitions import KEY_TAG, taxonomy_keys
@@ -64,7 +64,7 @@ def run_assets(session: Session, key: str, assets: Sequence[str]) -> list[Materi
         run_id = _new_run_id()
         watch = _Watch(show)
         instance.add_event_listener(run_id, watch)
-        try:
+        with _plain_ends():
             definitions.resolve_job_def("whole_job").execute_in_process(
                 instance=instance,
                 partition_key=key,
@@ -73,8 +73,6 @@ def run_assets(session: Session, key: str, assets: Sequence[str]) -> list[Materi
                 tags={**_TAGS, KEY_TAG: key},
                 run_config=_logging(session),
             )
-        except Failure as failure:
-            raise fault_of(failure) from failure
     return watch.done
 
 
@@ -84,7 +82,7 @@ def run_removal(session: Session, key: str) -> None:
     Raises:
         Fault: `storage_failed` or `invalid_key`.
     """
-    from dagster import Failure, execute_job
+    from dagster import execute_job
     from dagster._core.definitions.reconstruct import ReconstructableRepository
 
     from taxomind_app.cli.instance import DEFINITIONS_MODULE, open_instance
@@ -95,11 +93,8 @@ def run_removal(session: Session, key: str) -> None:
     job = ReconstructableRepository.for_module(DEFINITIONS_MODULE, "defs").get_reconstructable_job("remove_taxonomy")
     request = removal_request(key)
     config = {**request.run_config, **_logging(session)}
-    with open_instance(session.root) as instance:
-        try:
-            execute_job(job, instance, run_config=config, tags={**_TAGS, **request.tags}, raise_on_error=True)
-        except Failure as failure:
-            raise fault_of(failure) from failure
+    with open_instance(session.root) as instance, _plain_ends():
+        execute_job(job, instance, run_config=config, tags={**_TAGS, **request.tags}, raise_on_error=True)
 
 
 def fault_of(failure: Failure) -> Fault:
@@ -128,6 +123,19 @@ def fault_of(failure: Failure) -> Fault:
         next_step=str(next_step.value) if next_step is not None else None,
         details=details,
     )
+
+
+@contextmanager
+def _plain_ends() -> Iterator[None]:
+    """Failed steps as faults, and Ctrl-C as itself."""
+    from dagster import DagsterExecutionInterruptedError, Failure
+
+    try:
+        yield
+    except Failure as failure:
+        raise fault_of(failure) from failure
+    except DagsterExecutionInterruptedError as interrupted:
+        raise KeyboardInterrupt from interrupted
 
 
 class _Shown(str):

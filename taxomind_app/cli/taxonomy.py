@@ -78,8 +78,8 @@ def add(
     validate_key(key)
     settings = session.settings
     found = _read(file, key, settings)
-    named = [("texts", path, _text_name(path, settings)) for path in texts or []]
-    named += [("labelled", path, _text_name(path, settings)) for path in labelled or []]
+    named = [("texts", path, _text_name("texts", path, settings)) for path in texts or []]
+    named += [("labelled", path, _text_name("labelled", path, settings)) for path in labelled or []]
     inbox = Inbox(settings.data, settings.limits.settle_s)
     inbox.put(key, "taxonomy", file, f"taxonomy{_taxonomy_suffix(file)}")
     for kind, path, name in named:
@@ -193,12 +193,16 @@ def _taxonomy_suffix(file: Path) -> str:
     return _TAXONOMY_SUFFIXES[detect_format(file)]
 
 
-def _text_name(path: Path, settings: Settings) -> str:
+def _text_name(kind: str, path: Path, settings: Settings) -> str:
     """Name in the inbox of a file of texts, checked to be one."""
     from taxomind_assets.classification.text_readers import detect_text_format
     from taxomind_assets.inputs import check_file
+    from taxomind_resources.inbox import SUFFIXES
 
-    return f"{path.stem}{_TEXT_SUFFIXES[detect_text_format(path, check_file(path, settings.limits))]}"
+    head = check_file(path, settings.limits)
+    if path.suffix.lower() in SUFFIXES[kind]:
+        return path.name
+    return f"{path.stem}{_TEXT_SUFFIXES[detect_text_format(path, head)]}"
 
 
 def _description(found: TaxonomyFile, file: Path) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -215,3 +217,21 @@ def test_taxonomy_that_only_lies_in_the_inbox_waits_for_its_build(call: Call, tm
     os.utime(folder / "taxonomy.csv", (0, 0))
     row = _listed(call, tmp_path)["goods"]
     assert (row["nodes"], row["index_version"], row["waits_for"]) == (None, None, ["build"])
+
+
+@pytest.mark.slow
+def test_interrupted_build_ends_with_130_and_can_be_taken_up(
+    call: Call, fresh: Path, start: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    file = Path(__file__).parents[3] / "data" / "examples" / "isco08" / "taxonomy.csv"
+    process = start("--data", fresh, "taxonomy", "add", "jobs", file)
+    assert process.stderr is not None
+    said = b""
+    while b"enriched_definitions" not in said:
+        said += process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert b"Traceback" not in process.stderr.read()
+    assert _listed(call, fresh)["jobs"]["waits_for"] == ["build"]
+    with open_instance(fresh) as instance:
+        assert [run.status.value for run in instance.get_runs()] == ["FAILURE"]
