@@ -12,6 +12,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -35,6 +37,8 @@ TEMPERATURE_SHARE: Final = 0.25
 #: Weight of the prior on the logarithm of a temperature, in texts: with as many labelled texts both count the same.
 _PRIOR_TEXTS: Final = 30.0
 _TEMPERATURES: Final = (0.1, 5.0)
+#: Errors that the first test can bear at least.
+_ERRORS: Final = 3
 _BLOCK: Final = 128
 _CANDIDATES: Final = 400
 
@@ -80,6 +84,7 @@ def text_share(text: str, salt: str) -> float:
 def calibrate(
     tree: Taxonomy,
     labelled: LabelledLogits,
+    *,
     for_temperature: NDArray[np.bool_],
     prior: Calibration,
     accuracy_target: float,
@@ -158,18 +163,17 @@ def promised_threshold(
     thresholds = np.unique(confidences[path != ROOT])[::-1]
     if thresholds.size > _CANDIDATES:
         thresholds = thresholds[np.linspace(0, thresholds.size - 1, _CANDIDATES).astype(np.int64)]
+    first = fewest_answers(accuracy_target, confidence)
     lowest = None
-    started = False
     for threshold in thresholds.tolist():
         depth = ((path != ROOT) & (confidences >= threshold)).sum(axis=1)
-        answered = depth > 0
-        hits = int((answered & np.take_along_axis(right, np.maximum(depth - 1, 0)[:, None], axis=1)[:, 0]).sum())
-        passed = lower_bound(hits, int(answered.sum()), confidence) >= accuracy_target
-        started = started or passed
-        # Few answers can prove nothing: the sequence begins where a perfect record would pass.
-        if not passed and (started or lower_bound(int(answered.sum()), int(answered.sum()), confidence) >= accuracy_target):
+        answered = int((depth > 0).sum())
+        if answered < first:
+            continue
+        hits = int(((depth > 0) & np.take_along_axis(right, np.maximum(depth - 1, 0)[:, None], axis=1)[:, 0]).sum())
+        if lower_bound(hits, answered, confidence) < accuracy_target:
             break
-        lowest = threshold if passed else lowest
+        lowest = threshold
     return None if lowest is None else round(float(lowest), 6)
 
 
@@ -191,6 +195,18 @@ def _right(tree: Taxonomy, path: NDArray[np.int32], gold: Sequence[Sequence[int]
             above = tree.paths[node]
             right[row] |= np.isin(path[row], above[above != ROOT])
     return right
+
+
+@lru_cache(maxsize=64)
+def fewest_answers(accuracy_target: float, confidence: float) -> int:
+    """Answers from which the sequence of tests begins: as many as pass with half of the errors that the target allows.
+
+    A shorter record would fail by a single error and end the sequence. The number depends on no label, so the tests stay valid.
+    """
+    answers = ceil(2 * _ERRORS / (1 - accuracy_target))
+    while lower_bound(answers - round(answers * (1 - accuracy_target) / 2), answers, confidence) < accuracy_target:
+        answers += 1
+    return answers
 
 
 def lower_bound(hits: int, trials: int, confidence: float) -> float:
