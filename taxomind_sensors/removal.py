@@ -34,7 +34,7 @@ from taxomind_resources.inbox import Inbox
 from taxomind_sensors.jobs import BUILD_ASSETS, TEXT_ASSETS
 from taxomind_sensors.requests import PARTITION_TAG, new_requests
 
-_INTERVAL_S: Final = 30
+_INTERVAL_S: Final = 10
 
 
 class RemovalConfig(Config):

@@ -16,7 +16,7 @@ from dagster import (
     sensor,
 )
 
-_INTERVAL_S: Final = 30
+_INTERVAL_S: Final = 15
 _SLACK_S: Final = 60.0
 _UNDER_WAY: Final = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
