@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dagster import (
     AssetCheckExecutionContext,
@@ -25,9 +24,6 @@ from dagster import (
 
 from taxomind_assets.metadata import bullet_list
 from taxomind_resources.faults import Fault
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @dataclass(frozen=True)
@@ -88,16 +84,7 @@ def failure_of(faults: Mapping[str, Fault], done: int = 0) -> Failure:
     }
     if details:
         metadata["problems"] = bullet_list(details)
-    return Failure(description="\n".join(rendered), metadata=metadata, allow_retries=first.code == "provider_failed")
-
-
-@contextmanager
-def clear_failures(key: str) -> Iterator[None]:
-    """Turn a fault into a failure that the UI shows in full."""
-    try:
-        yield
-    except Fault as fault:
-        raise failure_of({key: fault}) from fault
+    return Failure(description="\n".join(rendered), metadata=metadata, allow_retries=False)
 
 
 @dataclass(frozen=True)
