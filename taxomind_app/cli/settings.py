@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from taxomind_app.cli.session import Session, Taxonomy
 
@@ -18,6 +18,7 @@ taxomind settings
 
 TAXOMIND_ROUTING__ACCURACY_TARGET=0.9 taxomind settings --json
 """
+_VALUE_COLUMNS: Final = 26
 
 
 def settings(session: Session, *, taxonomy: Taxonomy = None) -> None:
@@ -31,18 +32,19 @@ def settings(session: Session, *, taxonomy: Taxonomy = None) -> None:
     if session.json:
         session.print_json(rows)
         return
+    from rich.table import Column
     from rich.text import Text
 
     from taxomind_app.cli.showing import plain_table
 
     session.say(f"data root: {current.data}\nfile:      {current.data / 'settings.toml'}\n")
-    table = plain_table("setting", "value", "default", "meaning")
+    value_column = Column("value", max_width=_VALUE_COLUMNS, overflow="fold")
+    table = plain_table(Column("setting", no_wrap=True), value_column, "meaning")
     for row in rows[1:]:
-        changed = row["value"] != row["default"]
-        default = Text(_shown(row["default"]), style="dim")
-        table.add_row(
-            row["name"], Text(_shown(row["value"]), style="bold yellow" if changed else ""), default, Text(row["meaning"])
-        )
+        value = Text(_shown(row["value"]))
+        if row["value"] != row["default"]:
+            value = Text.assemble((_shown(row["value"]), "bold yellow"), (f"\n(default: {_shown(row['default'])})", "dim"))
+        table.add_row(row["name"], value, row["meaning"])
     session.out.print(table)
 
 
