@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -27,17 +27,23 @@ from taxomind_resources.products import BATCH
 from taxomind_resources.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from taxomind_assets.taxonomy.tree import Taxonomy
     from taxomind_resources.embedding import Embedder
 
+    Texts: TypeAlias = str | Sequence[str] | pd.DataFrame | pa.Table
+
 #: Floats that one block of scores may hold; a block then stays in the processor's cache and memory stays flat.
 _BLOCK_FLOATS: Final = 1 << 21
 _LARGEST_BLOCK: Final = 512
 #: Characters of one block; counting the n-grams of long texts takes about 200 bytes for each.
 _BLOCK_CHARACTERS: Final = 1 << 18
+
+
+_TEXTS: Final = "a string, a list of strings, or a table with a column `text`"
 
 
 class Classifier:
@@ -92,18 +98,19 @@ class Classifier:
             "settings_version": self.settings.deciding_version(),
         }
 
-    def classify(self, texts: Sequence[str], *, vectors: NDArray[np.float32] | None = None) -> pa.Table:
+    def classify(self, texts: Texts, *, vectors: NDArray[np.float32] | None = None) -> pa.Table:
         """Answers for b texts, in their order; identical texts are scored once.
 
         Args:
-            texts: b texts; an empty one gets no answer and an error of its own.
+            texts: one text, a list of b texts, or a pandas or Arrow table with a column `text`; an empty text gets no answer
+                and an error of its own.
             vectors: float32[b, d] unit rows, when they are known already.
 
         Returns:
             A table with the columns of `classification.results` from `text` to `error`, and the versions.
 
         Raises:
-            Fault: `invalid_input` when `texts` is not a sequence of strings, or `vectors` has another shape.
+            Fault: `invalid_input` or `missing_column` when there are no texts in `texts`, or `vectors` has another shape.
         """
         cleaned = checked_texts(texts)
         _check_vectors(vectors, (len(cleaned), self.index.vectors.shape[1]))
@@ -212,19 +219,25 @@ class Classifier:
         return explain(self, text)
 
 
-def checked_texts(texts: Sequence[str]) -> list[str]:
-    """The texts as they are embedded.
+def checked_texts(texts: Texts) -> list[str]:
+    """The texts as they are embedded: of one string, of several, or of the column `text` of a table.
 
     Raises:
-        Fault: `invalid_input` when `texts` is not a sequence of strings.
+        Fault: `invalid_input` when `texts` is something else.
     """
-    if isinstance(texts, str) or not isinstance(texts, Sequence):
-        raise Fault("invalid_input", "Texts come as a list.", value=type(texts).__name__, allowed="a list of strings")
-    for place, text in enumerate(texts):
+    given: Any = [texts] if isinstance(texts, str) else texts
+    if hasattr(given, "columns"):  # a pandas or Arrow table
+        names = list(getattr(given, "column_names", given.columns))
+        if "text" not in names:
+            raise Fault("missing_column", "The table has no column of texts.", value=names, allowed="a column named text")
+        column = given["text"]
+        given = column.to_pylist() if hasattr(column, "to_pylist") else column.tolist()
+    if not isinstance(given, Sequence) or isinstance(given, bytes):
+        raise Fault("invalid_input", "These are no texts.", value=type(texts).__name__, allowed=_TEXTS)
+    for place, text in enumerate(given):
         if not isinstance(text, str):
-            what = f"Text {place} is of type {type(text).__name__}."
-            raise Fault("invalid_input", what, value=text, allowed="a list of strings")
-    return [clean(text) for text in texts]
+            raise Fault("invalid_input", f"Text {place} is of type {type(text).__name__}.", value=text, allowed=_TEXTS)
+    return [clean(text) for text in given]
 
 
 def _check_vectors(vectors: NDArray[np.float32] | None, shape: tuple[int, int]) -> None:

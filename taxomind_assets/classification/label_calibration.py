@@ -122,11 +122,11 @@ def fit_temperatures(tree: Taxonomy, labelled: LabelledLogits, prior: tuple[floa
     for mode in (0, 1):
         columns = known[(labelled.trusted[known] >= 0.5) == bool(mode)]
         gold = [[int(place[node]) for node in labelled.gold[i] if leaves[node]] for i in columns.tolist()]
-        found.append(_fit_temperature(labelled.logits[leaves][:, columns], gold, prior[mode]))
+        found.append(fit_temperature(labelled.logits[leaves][:, columns], gold, prior[mode]))
     return found[0], found[1]
 
 
-def _fit_temperature(scores: NDArray[np.float32], gold: Sequence[Sequence[int]], prior: float) -> float:
+def fit_temperature(scores: NDArray[np.float32], gold: Sequence[Sequence[int]], prior: float) -> float:
     """Temperature of leaf scores float32[k, b] by maximum a posteriori; the prior is log-normal around `prior`."""
     from scipy.optimize import minimize_scalar
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from taxomind_assets.classification.calibration import Calibration, masses, noise_texts
+from taxomind_assets.classification.label_calibration import fit_temperature
 from taxomind_assets.classification.scoring import TRUSTED, UNTRUSTED, Scorer
 from taxomind_assets.taxonomy.tree import Taxonomy
 from taxomind_assets.views.texts import clean
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 _BLOCK: Final = 64
-#: A node must keep this many examples, and this many held-out texts are needed; more than the sample tell nothing new.
+#: A node must keep this many examples; more held-out texts than enough, or more in one round than the sample, tell nothing new.
 _KEPT_EXAMPLES: Final = 2
-_FEWEST_HELD_OUT: Final = 100
+_ENOUGH_HELD_OUT: Final = 100
 _SAMPLE: Final = 600
-_TEMPERATURES: Final = (0.2, 3.0)
+_ROUNDS: Final = 8
 #: Share of the noise texts that must get no answer, and share of the taxonomy's own labels that may get none.
 _NOISE_SHARE: Final = 0.95
 _OWN_SHARE: Final = 0.05
@@ -52,16 +53,21 @@ class HeldOut:
     nodes: NDArray[np.int64]
 
 
-def hold_out(tree: Taxonomy, languages: frozenset[str]) -> HeldOut:
-    """Take the last example in one of `languages` out of each leaf that keeps at least two there."""
+def hold_out(tree: Taxonomy, languages: frozenset[str], place: int = 1) -> HeldOut:
+    """Take one example in one of `languages` out of each leaf that keeps at least two there.
+
+    Args:
+        place: which one, counted from the last (1); leaves with fewer examples keep all of theirs.
+    """
     nodes, texts, places = [], [], []
-    for place, node in enumerate(tree.nodes):
+    for position, node in enumerate(tree.nodes):
         left = []
         for text in node.texts:
-            if tree.is_leaf[place] and text.language in languages and len(text.examples) > _KEPT_EXAMPLES:
-                texts.append(clean(text.examples[-1]))
-                places.append(place)
-                text = replace(text, examples=text.examples[:-1])
+            known = text.examples
+            if tree.is_leaf[position] and text.language in languages and len(known) >= max(place, _KEPT_EXAMPLES + 1):
+                texts.append(clean(known[-place]))
+                places.append(position)
+                text = replace(text, examples=(*known[:-place], *known[len(known) - place + 1 :]))
             left.append(text)
         nodes.append(replace(node, texts=tuple(left)))
     return HeldOut(replace(tree, nodes=tuple(nodes)), texts, np.array(places, np.int64))
@@ -84,27 +90,22 @@ def own_calibration(index: NodeIndex, embed: Embed) -> Calibration:
 
 
 def own_temperature(index: NodeIndex, languages: frozenset[str], trusted: float, embed: Embed) -> float:
-    """Temperature under which held-out examples in `languages` are most likely; 1 when there are too few of them."""
-    from scipy.optimize import minimize_scalar
+    """Temperature under which held-out examples in `languages` are most likely, with 1 as prior.
 
-    held = hold_out(index.tree, languages)
-    if len(held.texts) < _FEWEST_HELD_OUT:
-        return 1.0
-    picked = _spread(len(held.texts), _SAMPLE)
-    texts, nodes = [held.texts[i] for i in picked], held.nodes[picked]
-    logits = _logits(Scorer(_without(index, held)), texts, embed(texts), trusted)
+    A small taxonomy has few leaves, so several of their examples are held out, one after the other.
+    """
+    scores: list[NDArray[np.float32]] = []
+    gold: list[list[int]] = []
     leaves = index.tree.is_leaf
-    scores, gold = logits[leaves], (np.cumsum(leaves) - 1)[nodes]
-    columns = np.arange(len(texts))
-
-    def surprise(log_temperature: float) -> float:
-        scaled = scores / np.float32(np.exp(log_temperature))
-        scaled = scaled - scaled.max(axis=0)
-        return float(np.mean(np.log(np.exp(scaled).sum(axis=0)) - scaled[gold, columns]))
-
-    low, high = np.log(_TEMPERATURES).tolist()
-    found = minimize_scalar(surprise, bounds=(low, high), method="bounded")
-    return round(float(np.exp(found.x)), 4)
+    for place in range(1, _ROUNDS + 1):
+        held = hold_out(index.tree, languages, place)
+        if len(gold) >= _ENOUGH_HELD_OUT or not held.texts:
+            break
+        picked = _spread(len(held.texts), _SAMPLE)
+        texts = [held.texts[i] for i in picked]
+        scores.append(_logits(Scorer(_without(index, held)), texts, embed(texts), trusted)[leaves])
+        gold += [[int(node)] for node in (np.cumsum(leaves) - 1)[held.nodes[picked]]]
+    return fit_temperature(np.concatenate(scores, axis=1), gold, 1.0) if scores else 1.0
 
 
 def _without(index: NodeIndex, held: HeldOut) -> NodeIndex:

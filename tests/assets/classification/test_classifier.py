@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -186,13 +187,28 @@ def test_long_texts_are_scored_in_small_blocks(classifier: Classifier, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("texts", "named"), [(["judge", 5], "int"), ([None], "NoneType"), ([b"judge"], "bytes"), ("judge", "str"), (7, "int")]
+    ("texts", "named"), [(["judge", 5], "int"), ([None], "NoneType"), ([b"judge"], "bytes"), (b"judge", "bytes"), (7, "int")]
 )
 def test_what_is_no_list_of_texts_is_refused_by_type(classifier: Classifier, texts: object, named: str) -> None:
     with pytest.raises(Fault) as fault:
         classifier.classify(texts)  # type: ignore[arg-type]
     assert fault.value.code == "invalid_input"
     assert named in fault.value.render()
+
+
+def test_one_text_a_list_and_tables_are_the_same_input(classifier: Classifier) -> None:
+    texts = ["judge", "primary school teacher"]
+    expected = classifier.classify(texts)
+    assert classifier.classify(pa.table({"query_id": ["a", "b"], "text": texts})).equals(expected)
+    assert classifier.classify(pd.DataFrame({"text": texts})).equals(expected)
+    assert classifier.classify("judge").equals(expected.slice(0, 1))
+
+
+def test_a_table_without_texts_names_its_columns(classifier: Classifier) -> None:
+    with pytest.raises(Fault) as fault:
+        classifier.classify(pa.table({"title": ["judge"]}))
+    assert fault.value.code == "missing_column"
+    assert "title" in fault.value.render()
 
 
 def test_vectors_of_another_shape_are_refused(classifier: Classifier) -> None:
