@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dagster import AssetExecutionContext, AssetSpec, MaterializeResult, MetadataValue, asset
+from dagster import AssetExecutionContext, AssetSpec, Config, MaterializeResult, MetadataValue, asset
+from pydantic import Field
 
 from taxomind_assets.by_key import Written, for_each_key
 from taxomind_assets.metadata import bullet_list, table_metadata
@@ -13,9 +14,10 @@ from taxomind_assets.views.assets import node_index
 from taxomind_resources.dagster_resources import InboxResource, OutputsResource, SettingsResource
 
 if TYPE_CHECKING:
-    from taxomind_assets.reports.report import Labelled, Report
+    from taxomind_assets.reports.report import Report
+    from taxomind_assets.reports.sources import Labelled
     from taxomind_assets.taxonomy.tree import Taxonomy
-    from taxomind_resources.inbox import Inbox
+    from taxomind_resources.inbox import Inbox, InboxFile
     from taxomind_resources.outputs import Outputs
     from taxomind_resources.settings import Settings
 
@@ -23,15 +25,31 @@ if TYPE_CHECKING:
 CHARTED: Final = ("exact", "safe", "kept_accuracy", "abstained", "leaf_accuracy", "recall_5", "hF1", "safe_ece", "safe_aurc")
 _NO_TEXTS: Final = "There are no texts with known codes; put files with the columns text and code into inbox/{key}/labelled."
 
+_REJECTED: Final = "reports.rejected_rows"
+
 labelled_files = AssetSpec(
     "labelled_files",
-    description="Texts with their known codes: `inbox/<key>/labelled/*.csv`, `.jsonl` or `.parquet`.",
+    description="Texts with their known codes: `inbox/<key>/labelled/*.csv`, `.jsonl`, `.json` or `.parquet`.",
     group_name="inbox",
     kinds={"file"},
     owners=OWNERS,
     tags={"taxomind/stage": "inbox"},
     partitions_def=taxonomy_keys,
 )
+
+
+class ReportConfig(Config):
+    """What the served answers are compared with."""
+
+    strategies: list[str] = Field(
+        # Written out, since the comparison itself is only imported by runs; a test compares both.
+        default=[
+            *("served", "best_leaf", "rules", "routed", "nearest_label"),
+            *("flat", "topdown", "bottomup", "hybrid", "consensus"),
+        ],
+        description="strategies answered on the same texts, by name; `all` for all of them, none for no comparison",
+    )
+    compared_texts: int = Field(2_000, ge=1, description="texts compared at most; the choice is by a seeded hash of the text")
 
 
 @asset(
@@ -41,7 +59,7 @@ labelled_files = AssetSpec(
     kinds={"python", "parquet", "matplotlib"},
     owners=OWNERS,
     tags={"taxomind/stage": "reports"},
-    code_version="1",
+    code_version="2",
     metadata=table_metadata(
         "reports.errors",
         {
@@ -52,44 +70,125 @@ labelled_files = AssetSpec(
     ),
 )
 def error_report(
-    context: AssetExecutionContext, settings: SettingsResource, inbox: InboxResource, outputs: OutputsResource
+    context: AssetExecutionContext,
+    config: ReportConfig,
+    *,
+    settings: SettingsResource,
+    inbox: InboxResource,
+    outputs: OutputsResource,
 ) -> MaterializeResult[Any]:
     """Answers against known codes: hierarchical measures per level, language and file, wrong branches, and figures.
 
-    The texts go through the classifier that serves. Measures compare codes, never labels, and carry 95 % intervals.
+    The texts go through the classifier that serves, each unique text once. Measures compare codes, never labels, and carry 95 %
+    intervals. Other strategies answer the same texts, side by side. Rows that cannot be used are in `reports.rejected_rows`.
     """
     opened = settings.load(), inbox.open(), outputs.open()
-    result = for_each_key(context, lambda key: _report(key, *opened))
+    result = for_each_key(context, lambda key: _report(key, config, *opened))
     outputs.publish()
     return result
 
 
-def _report(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs") -> Written:
+def _report(key: str, config: ReportConfig, settings: "Settings", inbox: "Inbox", outputs: "Outputs") -> Written:
     from taxomind_assets.classification.classifier import Classifier
-    from taxomind_assets.reports.report import draw_figures, make_report, read_labelled
+    from taxomind_assets.reports.report import draw_figures, make_report
 
     labelled_digest = inbox.digest(key, "labelled")
     files = inbox.files(key, "labelled")
     if not files:
         return Written("none", 0, {"note": _NO_TEXTS.format(key=key)})
     classifier = Classifier.load(key, settings)
-    labelled = read_labelled(classifier.tree, files, settings.for_taxonomy(key))
     digest = report_digest(labelled_digest, classifier.index.version, settings, key)
+    labelled = _read(key, files, classifier.tree, classifier.settings, outputs, digest=digest)
     if not labelled.targets.num_rows:
-        return Written("none", 0, {"note": _NO_TEXTS.format(key=key), **_refusals(labelled)})
-    report = make_report(classifier, labelled.targets)
+        return Written("none", 0, {"note": _NO_TEXTS.format(key=key), **_input(labelled)})
+    report = make_report(classifier, labelled.targets, config.strategies, compared_texts=config.compared_texts)
     for table, rows in report.tables().items():
         outputs.write(table, key, rows, digest=digest)
     drawn = _save_figures(key, outputs, draw_figures(classifier.tree, report))
-    metadata = {**_headline(classifier.tree, report), **_refusals(labelled), **drawn}
-    return Written(report.metrics["report_id"][0].as_py(), report.errors.num_rows, metadata)
+    metadata = {
+        **_promise(report),
+        **_headline(classifier.tree, report),
+        **_comparison(report),
+        **_input(labelled),
+        **drawn,
+    }
+    return Written(report.report_id, report.errors.num_rows, metadata)
 
 
-def _refusals(labelled: "Labelled") -> dict[str, Any]:
+def _read(
+    key: str, files: "list[InboxFile]", tree: "Taxonomy", settings: "Settings", outputs: "Outputs", *, digest: str
+) -> "Labelled":
+    from taxomind_assets.reports.sources import read_labelled
+    from taxomind_assets.taxonomy.stored import rejected_table
+
+    with outputs.writer(_REJECTED, key, "part", digest) as rejected:
+        return read_labelled(tree, files, settings, lambda rows: rejected.write(rejected_table(_REJECTED, rows)))
+
+
+def _input(labelled: "Labelled") -> dict[str, Any]:
+    """What was read, file by file, and what was refused."""
+    from taxomind_assets.reports.summary import markdown_table
+
     refused = [f"{reason}: {count:,} rows" for reason, count in sorted(labelled.refused.items())]
+    examples = [f"{row.source_file}, line {row.line}: {row.reason}" for row in labelled.examples]
+    rows = labelled.targets["rows"].to_pylist()
+    files = [
+        {
+            "file": file.name,
+            "rows used": f"{file.used:,}",
+            "refused": f"{file.refused.total():,}",
+            "with an upper code": f"{file.upper_code_used:,}",
+            "columns": file.columns or "-",
+            "problem": file.problem or "-",
+        }
+        for file in labelled.files
+    ]
     return {
-        "rows refused": sum(labelled.refused.values()),
+        "rows with a known code": sum(rows),
+        "rows that repeat a text": sum(rows) - len(rows),
+        "texts with several codes": sum(len(codes) > 1 for codes in labelled.targets["codes"].to_pylist()),
+        "labelled files": MetadataValue.md(markdown_table(files)),
+        "rows refused": labelled.refused.total(),
         "refused": bullet_list([*labelled.problems, *refused]),
+        "first refused rows": bullet_list(examples),
+    }
+
+
+def _promise(report: "Report") -> dict[str, Any]:
+    """Promised against reached, first in figures, then in words."""
+    promise = report.promise
+    figures = {
+        "promised accuracy": promise.promised,
+        "reached accuracy": promise.reached,
+        "reached accuracy, low end": promise.low,
+        "reached accuracy, high end": promise.high,
+        "share answered": promise.share_answered,
+        "mean depth of answers": promise.depth,
+        "information kept": promise.information,
+    }
+    return {
+        "promise": MetadataValue.md(promise.sentence()),
+        "promise kept": promise.verdict or "-",
+        "threshold": promise.threshold(),
+        **{name: value for name, value in figures.items() if value is not None},
+    }
+
+
+def _comparison(report: "Report") -> dict[str, Any]:
+    from taxomind_assets.reports.comparison import SEED, SUMMARIES, compared_size, shown
+    from taxomind_assets.reports.summary import markdown_table, side_by_side
+
+    if not report.comparison.num_rows:
+        return {}
+    texts, total = compared_size(report.comparison), report.errors.num_rows
+    which = f"all {total:,} texts" if texts == total else f"{texts:,} of {total:,} texts, chosen by a hash with seed {SEED}"
+    names = dict.fromkeys(report.comparison["strategy"].to_pylist())
+    meanings = "\n".join(f"- `{name}`: {SUMMARIES[name]}" for name in names)
+    signs = "\\* = best; + or - = clearly different from `served` (95 %)"
+    table = markdown_table(side_by_side(shown(report.comparison)))
+    return {
+        "texts compared": texts,
+        "strategies": MetadataValue.md(f"{which}; {signs}.\n\n{table}\n\n{meanings}"),
     }
 
 

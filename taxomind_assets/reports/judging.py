@@ -48,7 +48,7 @@ _RESULT_LISTS: dict[str, pa.DataType] = {
 _COPIED = ("dataset", "text_id", "text", "language", "stop_reason", "ambiguous", "index_version")
 
 
-def judge(tree: Taxonomy, targets: pa.Table, results: pa.Table) -> pa.Table:
+def judge(tree: Taxonomy, targets: pa.Table, results: pa.Table, *, verbatim: Sequence[bool] | None = None) -> pa.Table:
     """Judge `results` against `targets`, joined by `text_id`.
 
     A text with several known codes is judged against the one that shares the longest path with the answer, then the
@@ -59,6 +59,7 @@ def judge(tree: Taxonomy, targets: pa.Table, results: pa.Table) -> pa.Table:
         tree: the taxonomy.
         targets: `targets.TARGETS`, one row per unique text.
         results: `classification.results`; only `text_id` and `code` are needed.
+        verbatim: whether each target stands in the taxonomy, when that is known already.
 
     Returns:
         `reports.errors`, in the order of `targets`.
@@ -88,7 +89,7 @@ def judge(tree: Taxonomy, targets: pa.Table, results: pa.Table) -> pa.Table:
         "leaf_right": leaf_right,
         "rank": _places(rows["top_codes"], _codes(tree, target)),
         "shared_depth": shared,
-        "verbatim": _verbatim(tree, rows["text"].to_pylist(), rows["codes"].to_pylist()),
+        "verbatim": _verbatim(tree, rows["text"].to_pylist(), rows["codes"].to_pylist()) if verbatim is None else verbatim,
     }
     wrong = np.flatnonzero(outcome == OUTCOMES.index("wrong_branch"))
     columns |= _divergence(tree, target, answer, shared, wrong)

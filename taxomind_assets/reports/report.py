@@ -1,91 +1,98 @@
-"""An error report: labelled files read, answered by the classifier that serves, judged, measured and drawn."""
+"""An error report: texts with known codes answered by the classifier that serves, judged, measured, compared and drawn."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from taxomind_assets.classification.text_readers import read_texts
+from taxomind_assets.reports.comparison import COMPARED_TEXTS, as_metrics, compared, strategy_names
 from taxomind_assets.reports.judging import judge
 from taxomind_assets.reports.metrics import calibration_bins, coverage_curve, measure
-from taxomind_assets.reports.targets import ColumnMapping, LabelledRows, collect, read_rows
-from taxomind_resources.faults import Fault
+from taxomind_assets.reports.promise import Promise, promise_of
+from taxomind_assets.reports.siblings import fill_siblings
+from taxomind_assets.reports.sources import BLOCK_ROWS
 
 if TYPE_CHECKING:
     from taxomind_assets.classification.classifier import Classifier
     from taxomind_assets.taxonomy.tree import Taxonomy
-    from taxomind_resources.inbox import InboxFile
-    from taxomind_resources.settings import Settings
-
-BLOCK_ROWS: Final = 5_000
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Texts with known codes.
-
-    Attributes:
-        targets: `targets.TARGETS`, one row per unique text.
-        refused: rows that could not be used, by reason.
-        problems: files that could not be read, one sentence each.
-    """
-
-    targets: pa.Table
-    refused: Mapping[str, int]
-    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Report:
-    """The tables of a report, by their names in the schema `reports`."""
+    """The tables of a report, and what was promised.
+
+    Attributes:
+        errors: `reports.errors`.
+        metrics: `reports.metrics` of the served answers.
+        calibration: `reports.calibration`.
+        coverage: `reports.coverage`.
+        comparison: `metrics.COMPARISON`; no rows when nothing was compared.
+        promise: promised and reached accuracy.
+    """
 
     errors: pa.Table
     metrics: pa.Table
     calibration: pa.Table
     coverage: pa.Table
+    comparison: pa.Table
+    promise: Promise
+
+    @property
+    def report_id(self) -> str:
+        """Hash of what was measured."""
+        return str(self.metrics["report_id"][0].as_py())
 
     def tables(self) -> dict[str, pa.Table]:
         """Full table names and rows; the one that says that the report is complete comes last."""
-        names = ("errors", "calibration", "coverage", "metrics")
-        return {f"reports.{name}": getattr(self, name) for name in names}
+        tables = {f"reports.{name}": getattr(self, name) for name in ("errors", "calibration", "coverage")}
+        others = as_metrics(self.comparison, self.report_id, self.metrics["measured_at"][0].as_py())
+        return tables | {"reports.metrics": pa.concat_tables([self.metrics, others])}
 
 
-def read_labelled(tree: Taxonomy, files: Iterable[InboxFile], settings: Settings) -> Labelled:
-    """All labelled files of a taxonomy. A file that cannot be read does not stop the others.
-
-    Args:
-        tree: the taxonomy.
-        files: CSV, JSONL or Parquet with a column `code`.
-        settings: settings of this taxonomy.
-    """
-    parts: list[LabelledRows] = []
-    refused: Counter[str] = Counter()
-    problems = []
-    for file in files:
-        try:
-            parts.append(read_rows(tree, _rows(file, settings, refused), file.name, ColumnMapping()))
-            refused.update(parts[-1].refused)
-        except Fault as fault:
-            problems.append(f"{file.name}: {fault.what}")
-    return Labelled(collect(tree, parts), dict(refused), tuple(problems))
-
-
-def make_report(classifier: Classifier, targets: pa.Table) -> Report:
+def make_report(
+    classifier: Classifier, targets: pa.Table, strategies: Sequence[str] = (), *, compared_texts: int = COMPARED_TEXTS
+) -> Report:
     """Answer the texts as serving would, judge and measure the answers.
 
     Args:
         classifier: what is measured.
         targets: `targets.TARGETS`, at least one row.
+        strategies: what the served answers are compared with (`comparison.strategy_names`).
+        compared_texts: texts that strategies are compared on, at most.
 
     Raises:
-        Fault: what the classifier raises.
+        Fault: `invalid_input` when there is no such strategy; what the classifier raises.
     """
-    errors = judge(classifier.tree, targets, _answers(classifier, targets))
-    return Report(errors, measure(classifier.tree, errors), calibration_bins(errors), coverage_curve(errors))
+    strategies = strategy_names(strategies)
+    judged = judge(classifier.tree, targets, _answers(classifier, targets))
+    errors = with_siblings(classifier, judged)
+    metrics = measure(classifier.tree, errors, measured_at=datetime.now(UTC))
+    comparison = compared(classifier, targets, errors, strategies, most=compared_texts)
+    promise = promise_of(classifier, errors, metrics)
+    return Report(errors, metrics, calibration_bins(errors), coverage_curve(errors), comparison, promise)
+
+
+def with_siblings(classifier: Classifier, errors: pa.Table) -> pa.Table:
+    """Answers in a wrong branch with the best siblings at the fork, by their real probabilities.
+
+    Args:
+        classifier: the one that gave the answers.
+        errors: `reports.errors`.
+    """
+    parts = [errors.slice(start, BLOCK_ROWS) for start in range(0, len(errors), BLOCK_ROWS)]
+    for place, part in enumerate(parts):
+        wrong = np.flatnonzero(np.asarray(pc.equal(part["outcome"], "wrong_branch"), np.bool_))
+        for start in range(0, len(wrong), classifier.block_size):
+            rows = part.take(pa.array(wrong[start : start + classifier.block_size]))
+            probabilities = classifier.probabilities(rows["text"].to_pylist()).matrix()
+            parts[place] = fill_siblings(classifier.tree, parts[place], rows["text_id"].combine_chunks(), probabilities)
+    return pa.concat_tables(parts) if parts else errors
 
 
 def draw_figures(tree: Taxonomy, report: Report) -> dict[str, bytes]:
@@ -100,14 +107,6 @@ def draw_figures(tree: Taxonomy, report: Report) -> dict[str, bytes]:
         "accuracy by level": figures.accuracy_by_level(report.metrics),
         "wrong branches": figures.wrong_branches(tree, report.errors),
     }
-
-
-def _rows(file: InboxFile, settings: Settings, refused: Counter[str]) -> Iterator[dict[str, Any]]:
-    blocks = read_texts(file.path, settings.text, settings.limits, labelled=True, block_rows=BLOCK_ROWS)
-    for block in blocks:
-        refused.update(row.reason_code for row in block.rejected)
-        columns = zip(block.text_id, block.text, block.language, block.code, strict=True)
-        yield from (dict(zip(("text_id", "text", "language", "code"), row, strict=True)) for row in columns)
 
 
 def _answers(classifier: Classifier, targets: pa.Table) -> pa.Table:

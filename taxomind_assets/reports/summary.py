@@ -239,16 +239,18 @@ def side_by_side(comparison: pa.Table) -> Rows:
     """A comparison (`metrics.compare`) with one column per strategy, for people.
 
     The best value has a star; `+` or `-` follows where the difference to the first strategy is clear (its 95 % interval
-    does not hold 0).
+    does not hold 0). `of ...` names the texts where they are not those of the first strategy (it answered others).
     """
     rows: dict[tuple[str, int | None], dict[str, str]] = {}
     for item in comparison.to_pylist():
         key = (item["metric"], item["level"])
         name = item["metric"] if item["level"] is None else f"{item['metric']} {item['level']}"
-        row = rows.setdefault(key, {"measure": name, "n": f"{item['n']:,}"})
+        n = f"{item['n']:,}"
+        row = rows.setdefault(key, {"measure": name, "n": n})
+        among = "" if n == row["n"] else f" of {n}"
         low, high = item["difference_low"], item["difference_high"]
         sign = "" if low is None or low <= 0 <= high else " +" if low > 0 else " -"
-        row[item["strategy"]] = figure(item["metric"], item["value"]) + (" *" if item["best"] else "") + sign
+        row[item["strategy"]] = figure(item["metric"], item["value"]) + among + (" *" if item["best"] else "") + sign
     return list(rows.values())
 
 

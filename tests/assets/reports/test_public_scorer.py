@@ -17,7 +17,7 @@ import pytest
 
 from taxomind_assets.reports.judging import judge
 from taxomind_assets.reports.metrics import measure, value_of
-from taxomind_assets.reports.targets import collect, read_rows
+from taxomind_assets.reports.targets import KnownText, collect
 from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
 
 BENCH = os.environ.get("TAXOMIND_BENCH", "")
@@ -66,7 +66,8 @@ def test_figures_equal_the_public_scorers(scorer: tuple[ModuleType, ModuleType],
     ]
     tree = Taxonomy.build(dataset, nodes)
     rows = [row for row in data.read_rows(folder / "labelled.csv") if row["language"] == language]
-    targets = collect(tree, [read_rows(tree, rows, "labelled.csv")]).slice(0, len(texts))
+    known = (KnownText("labelled.csv", *(row[name].strip() for name in ("text_id", "text", "language", "code"))) for row in rows)
+    targets = collect(tree, (text for text in known if text.text and text.code in tree.position)).slice(0, len(texts))
     assert targets["text_id"].to_pylist() == [item.text_id for item in texts]
     assert targets["codes"].to_pylist() == [list(item.codes) for item in texts]
 
