@@ -201,7 +201,7 @@ def test_one_text_a_list_and_tables_are_the_same_input(classifier: Classifier) -
     expected = classifier.classify(texts)
     assert classifier.classify(pa.table({"query_id": ["a", "b"], "text": texts})).equals(expected)
     assert classifier.classify(pd.DataFrame({"text": texts})).equals(expected)
-    assert classifier.classify("judge").equals(expected.slice(0, 1))
+    assert classifier.classify("judge")["code"].to_pylist() == expected["code"].to_pylist()[:1]
 
 
 def test_a_table_without_texts_names_its_columns(classifier: Classifier) -> None:
