@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from taxomind_resources.settings import Settings
 
 #: Texts read and answered together; it bounds the memory of a call.
-BLOCK_ROWS: Final = 5_000
+BLOCK_ROWS: Final = 2_000
 _CHUNK_BYTES: Final = 1 << 16
 _STANDARD_INPUT: Final = "standard input"
 
