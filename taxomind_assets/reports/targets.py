@@ -83,7 +83,7 @@ def guess_mapping(columns: Sequence[str], wanted: ReportSettings | None = None) 
     single = _first(by_name, ROLES["code"])
     codes = _all(by_name, named.code_columns) or single or _level_columns(columns)
     text, as_fields = _text_columns(columns, by_name, named.text_columns)
-    if not text and codes == single:
+    if not text and single and codes == single:
         rest = (column for column in columns if column and not is_known(column) and not _ANSWER.fullmatch(plain_name(column)))
         text, as_fields = tuple(rest), True
     ids, languages = _first(by_name, ROLES["text_id"]), _first(by_name, ROLES["language"])

@@ -66,7 +66,9 @@ def test_figures_equal_the_public_scorers(scorer: tuple[ModuleType, ModuleType],
     ]
     tree = Taxonomy.build(dataset, nodes)
     rows = [row for row in data.read_rows(folder / "labelled.csv") if row["language"] == language]
-    known = (KnownText("labelled.csv", *(row[name].strip() for name in ("text_id", "text", "language", "code"))) for row in rows)
+    known = (
+        KnownText("labelled.csv", *(row[name].strip() for name in ("text_id", "text", "language", "code"))) for row in rows
+    )
     targets = collect(tree, (text for text in known if text.text and text.code in tree.position)).slice(0, len(texts))
     assert targets["text_id"].to_pylist() == [item.text_id for item in texts]
     assert targets["codes"].to_pylist() == [list(item.codes) for item in texts]
