@@ -133,8 +133,13 @@ class Classifier:
         else:
             known = np.empty((len(unique), vectors.shape[1]), np.float32)
             known[place] = vectors
-        answers = self._answer_unique(unique, known)
-        return answers.without(np.fromiter((not text for text in unique), np.bool_, len(unique))).take(place)
+        empty = np.fromiter((not text for text in unique), np.bool_, len(unique))
+        answers = self._answer_unique(unique, known).without(empty)
+        if self.settings.judge.enabled or self.settings.reranker.model:
+            from taxomind_assets.classification.second_opinion import reconsider
+
+            answers = reconsider(self, unique, answers, known)
+        return answers.take(place)
 
     def probabilities(self, texts: Sequence[str], *, vectors: NDArray[np.float32] | None = None) -> Masses:
         """Probabilities of all n nodes, from which answers are made; `matrix()` gives them as float32[b, n].
