@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dagster import Definitions, in_process_executor
 
-from taxomind_assets.classification.assets import classification_results, text_files
+from taxomind_assets.classification.assets import classification_results, stop_calibration, text_files
 from taxomind_assets.classification.checks import results_are_complete
 from taxomind_assets.reports.assets import error_report, labelled_files
 from taxomind_assets.reports.checks import confidence_is_true
@@ -33,6 +33,7 @@ defs = Definitions(
         text_files,
         classification_results,
         labelled_files,
+        stop_calibration,
         error_report,
     ],
     asset_checks=[nodes_form_a_tree, views_cover_the_nodes, index_is_current, results_are_complete, confidence_is_true],

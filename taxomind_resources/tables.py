@@ -182,6 +182,23 @@ TABLES: Final[tuple[Table, ...]] = (
     ),
     Table(
         "classification",
+        "calibrations",
+        "a calibration that labelled texts have made",
+        (
+            _column("calibration_version", _text, "hash of the numbers"),
+            _column("index_version", _text, "node index that it belongs to"),
+            _column("labelled_texts", pa.int64(), "unique labelled texts it was made from"),
+            _column("temperature_untrusted", pa.float64(), "divides the logits of texts that the encoder is not trusted with"),
+            _column("temperature_trusted", pa.float64(), "divides the logits of all other texts"),
+            _column("threshold", pa.float64(), "probability that a node must reach; null = none is proven", null=True),
+            _column("accuracy_target", pa.float64(), "accuracy that the threshold keeps; null = none is proven", null=True),
+            _column("proven", _bool, "labels have shown the threshold, with 90 % confidence"),
+            _column("numbers", _text, "all numbers, as JSON"),
+            _column("fitted_at", _TIME, "when"),
+        ),
+    ),
+    Table(
+        "classification",
         "batches",
         "an input file that was classified",
         (

@@ -23,7 +23,7 @@ from taxomind_assets.partitions import taxonomy_keys
 from taxomind_assets.pending import pending_build, pending_report, pending_texts
 from taxomind_resources.dagster_resources import InboxResource, IndexStoreResource, OutputsResource, SettingsResource
 from taxomind_resources.faults import Fault
-from taxomind_sensors.jobs import BUILD_ASSETS, error_analysis, inference, key_request, whole_job
+from taxomind_sensors.jobs import BUILD_ASSETS, LABEL_ASSETS, error_analysis, inference, key_request, whole_job
 from taxomind_sensors.requests import PARTITION_TAG, UNDER_WAY, new_requests, run_of
 
 INTERVAL_S: Final = 10
@@ -49,8 +49,9 @@ def taxonomy_inbox(
         remarks.extend(waiting)
         if not build:
             return None
-        following = {"texts": "classification_results", "labelled": "error_report"}
-        selected = [*BUILD_ASSETS, *(asset for kind, asset in following.items() if files.digest(key, kind))]
+        following = {"texts": ("classification_results",), "labelled": LABEL_ASSETS}
+        wanted = [assets for kind, assets in following.items() if files.digest(key, kind)]
+        selected = [*BUILD_ASSETS, *(asset for assets in wanted for asset in assets)]
         return key_request(key, build_run_key(key, build), asset_selection=[AssetKey(asset) for asset in selected])
 
     return _result(context.instance, _for_keys(files.keys(), request, remarks), remarks, "Every taxonomy is built.")

@@ -14,7 +14,8 @@ warnings.filterwarnings("ignore", message=".*varying BackfillPolicies")
 
 #: Assets that build a taxonomy, and those that deal with its texts.
 BUILD_ASSETS: Final = ("raw_taxonomy", "enriched_definitions", "label_view", "definition_view", "example_view", "node_index")
-TEXT_ASSETS: Final = ("classification_results", "error_report")
+TEXT_ASSETS: Final = ("stop_calibration", "classification_results", "error_report")
+LABEL_ASSETS: Final = ("stop_calibration", "error_report")
 _STAGES: Final = ("taxonomy", "views", "classification", "reports")
 
 build_taxonomy = define_asset_job(
@@ -37,8 +38,8 @@ inference_batch = define_asset_job(
 
 error_analysis = define_asset_job(
     "error_analysis",
-    AssetSelection.assets("error_report"),
-    description="Measures the answers on texts whose codes are known.",
+    AssetSelection.assets(*LABEL_ASSETS),
+    description="Calibrates the stop with texts whose codes are known, and measures the answers on them.",
 )
 
 whole_job = define_asset_job(

@@ -70,8 +70,8 @@ def _assets(found: Pending) -> list[str]:
     from taxomind_app.cli.graph import ANSWERS, BUILD, REPORT
 
     if found.build:
-        return [*BUILD, ANSWERS, REPORT]
-    return [*([ANSWERS] if found.texts else []), *([REPORT] if found.report or found.stale_report else [])]
+        return [*BUILD, ANSWERS, *REPORT]
+    return [*([ANSWERS] if found.texts else []), *(REPORT if found.report or found.stale_report else [])]
 
 
 def _answers(session: Session) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BUILD: Final = ("raw_taxonomy", "enriched_definitions", "label_view", "definition_view", "example_view", "node_index")
 ANSWERS: Final = "classification_results"
-REPORT: Final = "error_report"
+REPORT: Final = ("stop_calibration", "error_report")
 _UNITS: Final[Mapping[str, str]] = {
     "raw_taxonomy": "nodes",
     "enriched_definitions": "nodes",
@@ -26,6 +26,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "example_view": "texts",
     "node_index": "vectors",
     "classification_results": "answers",
+    "stop_calibration": "calibrations",
     "error_report": "texts judged",
 }
 _ROWS: Final = "dagster/partition_row_count"

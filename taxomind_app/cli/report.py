@@ -60,7 +60,7 @@ def report(
 
     key = chosen_key(session.settings, taxonomy)
     if rebuild:
-        run_assets(session, key, [REPORT])
+        run_assets(session, key, REPORT)
     found = stored_report(session.settings, key)
     if session.json:
         session.print_json(report_json(found))

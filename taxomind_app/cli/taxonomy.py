@@ -86,7 +86,7 @@ def add(
         inbox.put(key, kind, path, name)
     assets = [*BUILD]
     assets += [ANSWERS] if inbox.files(key, "texts") else []
-    assets += [REPORT] if inbox.files(key, "labelled") else []
+    assets += [*REPORT] if inbox.files(key, "labelled") else []
     made = run_assets(session, key, assets)
     if session.json:
         made_rows = [{"asset": step.asset, "rows": step.rows, "seconds": round(step.seconds, 3)} for step in made]

@@ -1,9 +1,9 @@
 """CLASSIFICATION: the texts of the inbox, answered."""
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from dagster import AssetExecutionContext, AssetSpec, Config, MaterializeResult, asset
+from dagster import AssetExecutionContext, AssetKey, AssetSpec, Config, MaterializeResult, asset
 from pydantic import Field
 
 from taxomind_assets.by_key import Written, for_each_key
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from taxomind_assets.classification.batches import Batch, BatchRunner
     from taxomind_resources.inbox import Inbox, InboxFile
     from taxomind_resources.outputs import Outputs
+    from taxomind_resources.settings import Settings
 
+CALIBRATIONS: Final = "classification.calibrations"
 _SHOWN = ["text", "language", "path", "label", "confidence", "stop_reason", "alternatives"]
 
 text_files = AssetSpec(
@@ -43,6 +45,61 @@ text_files = AssetSpec(
 )
 
 
+@asset(
+    deps=[AssetKey("labelled_files"), node_index],
+    partitions_def=taxonomy_keys,
+    group_name="classification",
+    kinds={"python", "parquet"},
+    owners=OWNERS,
+    tags={"taxomind/stage": "classification"},
+    code_version="1",
+    metadata=table_metadata("classification.calibrations"),
+)
+def stop_calibration(
+    context: AssetExecutionContext,
+    *,
+    settings: SettingsResource,
+    inbox: InboxResource,
+    outputs: OutputsResource,
+) -> MaterializeResult[Any]:
+    """What labelled texts say about how sure an answer must be: temperatures, and a threshold that keeps the accuracy target.
+
+    Without enough labelled texts the calibration of the node index serves, which needs none and proves nothing.
+    """
+    opened = settings.load(), inbox.open(), outputs.open()
+    result = for_each_key(context, lambda key: _calibrate(key, *opened))
+    outputs.publish()
+    return result
+
+
+def _calibrate(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs") -> Written:
+    from taxomind_assets.classification.classifier import Classifier
+    from taxomind_assets.classification.own_labels import FEWEST_TEXTS, calibration_table, described, label_calibration
+    from taxomind_assets.reports.sources import read_labelled
+
+    digest, files = inbox.digest(key, "labelled"), inbox.files(key, "labelled")
+    classifier = Classifier.load(key, settings)
+    # Refused rows are told by the error report, which reads the same files.
+    targets = read_labelled(classifier.tree, files, classifier.settings, lambda rows: None).targets
+    texts = targets["text"].to_pylist()
+    found = label_calibration(classifier, texts, targets["codes"].to_pylist())
+    if found is None:
+        outputs.write(CALIBRATIONS, key, BY_NAME[CALIBRATIONS].arrow.empty_table(), digest=digest)
+        note = f"{len(texts):,} labelled texts; a calibration needs {FEWEST_TEXTS}. The one of the node index serves."
+        return Written(classifier.index.calibration.version, 0, {"note": note, "labelled texts": len(texts)})
+    outputs.write(CALIBRATIONS, key, calibration_table(found, classifier.index.version, len(texts)), digest=digest)
+    figures = {"threshold": found.threshold, "accuracy target": found.accuracy_target}
+    metadata = {
+        "result": described(found, len(texts)),
+        "labelled texts": len(texts),
+        "proven": found.proven,
+        "temperature, encoder not trusted": found.temperature[0],
+        "temperature, encoder trusted": found.temperature[1],
+        **{name: value for name, value in figures.items() if value is not None},
+    }
+    return Written(found.version, 1, metadata)
+
+
 class ClassificationConfig(Config):
     """Which files are classified."""
 
@@ -53,7 +110,7 @@ class ClassificationConfig(Config):
 
 
 @asset(
-    deps=[text_files, node_index],
+    deps=[text_files, node_index, stop_calibration],
     partitions_def=taxonomy_keys,
     group_name="classification",
     kinds={"python", "parquet"},

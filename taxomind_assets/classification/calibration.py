@@ -26,6 +26,8 @@ from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+#: Probability under which a node is more likely wrong than right.
+_LIKELY: Final = 0.5
 #: Log odds beyond which float32 knows no difference and their exponential would overflow.
 _LARGEST_ODDS: Final = 80.0
 
@@ -69,11 +71,21 @@ class Calibration:
         pairs: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         return cls(**pairs)
 
+    def to_text(self) -> str:
+        """The numbers as one line of JSON."""
+        return json.dumps(self.to_json(), sort_keys=True)
+
+    @classmethod
+    def from_text(cls, text: str) -> Calibration:
+        """The inverse of `to_text`."""
+        return cls.from_json(json.loads(text))
+
     def threshold_for(self, accuracy_target: float) -> float:
         """Probability a node must reach: the proven one for this target, else the target itself."""
         if self.threshold is None or self.accuracy_target != accuracy_target:
             return accuracy_target
-        return self.threshold
+        # Where even the best leaves are right often enough, an answer must still be more likely right than wrong.
+        return max(self.threshold, min(_LIKELY, accuracy_target))
 
     def proves(self, accuracy_target: float) -> bool:
         """Whether labels have shown that answers keep this target."""

@@ -54,16 +54,23 @@ class Classifier:
         embedder: the model that the index was made with.
         settings: settings of this taxonomy.
         calibration: numbers that make probabilities; the index's own when None.
+        scorer: a scorer of this index that exists already.
     """
 
     def __init__(
-        self, index: NodeIndex, embedder: Embedder, settings: Settings, calibration: Calibration | None = None
+        self,
+        index: NodeIndex,
+        embedder: Embedder,
+        settings: Settings,
+        calibration: Calibration | None = None,
+        *,
+        scorer: Scorer | None = None,
     ) -> None:
         self.index = index
         self.embedder = embedder
         self.settings = settings
         self.calibration = calibration or index.calibration
-        self.scorer = Scorer(index, settings.scoring.negative_weight)
+        self.scorer = scorer or Scorer(index, settings.scoring.negative_weight)
 
     @classmethod
     def load(
@@ -74,13 +81,19 @@ class Classifier:
         Raises:
             Fault: `index_missing`, `index_stale`, `model_unavailable`, `invalid_key`.
         """
+        from taxomind_assets.classification.own_labels import stored_calibration
         from taxomind_resources.embedding import EmbeddingSpec, load_embedder
+        from taxomind_resources.outputs import Outputs
 
         shared = settings or load_settings(data)
         own = shared.for_taxonomy(key)
         index = NodeIndex.load(IndexStore(shared.data).folder(key, version))
         embedder = load_embedder(own.embedding, shared.data, recorded=EmbeddingSpec.from_json(json.dumps(index.spec)))
-        return cls(index, embedder, own)
+        return cls(index, embedder, own, stored_calibration(Outputs(shared.data), key, index.version))
+
+    def with_calibration(self, calibration: Calibration) -> Classifier:
+        """The same classifier with other numbers."""
+        return Classifier(self.index, self.embedder, self.settings, calibration, scorer=self.scorer)
 
     @property
     def tree(self) -> Taxonomy:

@@ -6,6 +6,7 @@ from dagster import AssetExecutionContext, AssetSpec, Config, MaterializeResult,
 from pydantic import Field
 
 from taxomind_assets.by_key import Written, for_each_key
+from taxomind_assets.classification.assets import stop_calibration
 from taxomind_assets.metadata import bullet_list, table_metadata
 from taxomind_assets.partitions import taxonomy_keys
 from taxomind_assets.pending import report_digest
@@ -53,7 +54,7 @@ class ReportConfig(Config):
 
 
 @asset(
-    deps=[labelled_files, node_index],
+    deps=[labelled_files, node_index, stop_calibration],
     partitions_def=taxonomy_keys,
     group_name="reports",
     kinds={"python", "parquet", "matplotlib"},

@@ -72,7 +72,7 @@ class Promise:
         if self.promised is None:
             return "none: the stop rule promises no accuracy"
         if self.proven:
-            return "proven on labels; texts that it was fitted on look better than new ones will"
+            return "proven on labels; each text was answered with a threshold that the other half of the labels made"
         return "unproven default threshold: no labels of this taxonomy have shown it"
 
     def sentence(self) -> str:
@@ -130,7 +130,7 @@ def promise_of(classifier: Classifier, errors: pa.Table, metrics: pa.Table) -> P
     answered = lengths[lengths > 0]
     return Promise(
         promised=routing.accuracy_target if routing.stop_rule == "mass" else None,
-        proven=classifier.calibration.proven,
+        proven=classifier.calibration.proves(routing.accuracy_target),
         texts=len(errors),
         answered=len(answered),
         reached=kept.get("value"),

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from taxomind_assets.classification.own_labels import unseen_answers
 from taxomind_assets.reports.comparison import COMPARED_TEXTS, as_metrics, compared, strategy_names
 from taxomind_assets.reports.judging import judge
 from taxomind_assets.reports.metrics import calibration_bins, coverage_curve, measure
@@ -110,9 +111,6 @@ def draw_figures(tree: Taxonomy, report: Report) -> dict[str, bytes]:
 
 
 def _answers(classifier: Classifier, targets: pa.Table) -> pa.Table:
-    parts = []
-    for start in range(0, targets.num_rows, BLOCK_ROWS):
-        block = targets.slice(start, BLOCK_ROWS)
-        answers = classifier.classify(block["text"].to_pylist())
-        parts.append(answers.append_column("text_id", block["text_id"]))
-    return pa.concat_tables(parts)
+    """Answers that no label of the same text has helped."""
+    answers = unseen_answers(classifier, targets["text"].to_pylist(), targets["codes"].to_pylist())
+    return answers.append_column("text_id", targets["text_id"])

@@ -118,6 +118,12 @@ def test_nothing_is_promised_when_scores_are_worthless(tree):
     assert promised_threshold(tree, worthless, Calibration(), 0.9) is None
 
 
+def test_no_answer_is_more_likely_wrong_than_right():
+    generous = Calibration(threshold=0.01, accuracy_target=0.8, proven=True)
+    assert generous.threshold_for(0.8) == 0.5
+    assert Calibration(threshold=0.01, accuracy_target=0.3, proven=True).threshold_for(0.3) == 0.3
+
+
 def test_calibrating_keeps_temperature_and_threshold_apart(tree):
     texts = labelled(tree, 800, 2.0, 5)
     rng = np.random.default_rng(1)
@@ -129,6 +135,6 @@ def test_calibrating_keeps_temperature_and_threshold_apart(tree):
     assert found.proves(0.8)
     assert not found.proves(0.9)
     assert found.temperature == fit_temperatures(tree, texts.take(np.flatnonzero(first)), (1.0, 1.0))
-    assert found.threshold_for(0.8) == found.threshold
+    assert found.threshold_for(0.8) == max(found.threshold or 0, 0.5)
     assert found.threshold_for(0.9) == 0.9  # another target has not been shown
     assert Calibration.from_json(found.to_json()) == found

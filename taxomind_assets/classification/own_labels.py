@@ -1,0 +1,125 @@
+"""A taxonomy's own labelled texts put to use: the calibration that serves, and answers that no own label has helped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+
+from taxomind_assets.classification.calibration import Calibration
+from taxomind_assets.classification.label_calibration import (
+    TEMPERATURE_SHARE,
+    LabelledLogits,
+    calibrate,
+    score_labelled,
+    text_share,
+)
+from taxomind_assets.classification.self_calibration import nowhere_energy
+from taxomind_resources.tables import BY_NAME
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from taxomind_assets.classification.classifier import Classifier
+    from taxomind_resources.outputs import Outputs
+
+TABLE: Final = "classification.calibrations"
+#: Labelled texts under which a calibration would say more about them than about the taxonomy.
+FEWEST_TEXTS: Final = 50
+#: Labelled texts that a calibration looks at; more would only cost time.
+MOST_TEXTS: Final = 20_000
+_SALT: Final = "calibration"
+_FOLDS: Final = "report"
+
+
+def label_calibration(classifier: Classifier, texts: Sequence[str], codes: Sequence[Sequence[str]]) -> Calibration | None:
+    """The calibration that labelled texts make of an index's own; None when there are too few.
+
+    Args:
+        classifier: the classifier of the index.
+        texts: b unique texts.
+        codes: known codes of each.
+    """
+    if len(texts) < FEWEST_TEXTS:
+        return None
+    order = sorted(range(len(texts)), key=lambda i: text_share(texts[i], _SALT))[:MOST_TEXTS]
+    chosen = [texts[i] for i in order]
+    gold = [[classifier.tree.position[code] for code in codes[i]] for i in order]
+    labelled = score_labelled(classifier.scorer, chosen, classifier.embedder.embed(chosen, "query"), gold)
+    return _calibrated(classifier, chosen, labelled)
+
+
+def _calibrated(classifier: Classifier, texts: Sequence[str], labelled: LabelledLogits) -> Calibration:
+    index = classifier.index
+    return calibrate(
+        index.tree,
+        labelled,
+        for_temperature=np.array([text_share(text, _SALT) < TEMPERATURE_SHARE for text in texts], np.bool_),
+        prior=index.calibration,
+        accuracy_target=classifier.settings.routing.accuracy_target,
+        nowhere_energy=lambda found: nowhere_energy(index, found, lambda queries: classifier.embedder.embed(queries, "query")),
+    )
+
+
+def unseen_answers(classifier: Classifier, texts: Sequence[str], codes: Sequence[Sequence[str]]) -> pa.Table:
+    """Answers to labelled texts, each by a calibration that has not seen it.
+
+    The texts are parted in two by a hash; each half is answered with a calibration that the other half made. When the
+    classifier uses no label of its own, its answers are what they are.
+
+    Returns:
+        As `Classifier.classify`, in the order of `texts`.
+    """
+    if classifier.calibration == classifier.index.calibration:
+        return classifier.classify(list(texts))
+    second = np.array([text_share(text, _FOLDS) < 0.5 for text in texts], np.bool_)
+    parts: list[pa.Table] = []
+    rows: list[int] = []
+    for fold in (second, ~second):
+        own, other = np.flatnonzero(fold).tolist(), np.flatnonzero(~fold).tolist()
+        made = label_calibration(classifier, [texts[i] for i in other], [codes[i] for i in other])
+        parts.append(classifier.with_calibration(made or classifier.index.calibration).classify([texts[i] for i in own]))
+        rows += own
+    place: NDArray[np.int64] = np.argsort(np.array(rows, np.int64))
+    return pa.concat_tables(parts).take(pa.array(place))
+
+
+def calibration_table(calibration: Calibration, index_version: str, texts: int) -> pa.Table:
+    """One row of `classification.calibrations`."""
+    row = {
+        "calibration_version": calibration.version,
+        "index_version": index_version,
+        "labelled_texts": texts,
+        "temperature_untrusted": calibration.temperature[0],
+        "temperature_trusted": calibration.temperature[1],
+        "threshold": calibration.threshold,
+        "accuracy_target": calibration.accuracy_target,
+        "proven": calibration.proven,
+        "numbers": calibration.to_text(),
+        "fitted_at": datetime.now(UTC),
+    }
+    return pa.Table.from_pylist([row], schema=BY_NAME[TABLE].arrow)
+
+
+def stored_calibration(outputs: Outputs, key: str, index_version: str) -> Calibration | None:
+    """The calibration that labels have made for this index; None when there is none.
+
+    Raises:
+        Fault: `storage_failed`.
+    """
+    rows = outputs.read(TABLE, key, columns=["index_version", "numbers"]).to_pylist()
+    found = [row["numbers"] for row in rows if row["index_version"] == index_version]
+    return Calibration.from_text(found[-1]) if found else None
+
+
+def described(calibration: Calibration, texts: int) -> str:
+    """What labels have shown, in a sentence."""
+    if calibration.threshold is None:
+        return f"{texts:,} labelled texts fitted the temperatures; no threshold is shown to keep the target."
+    return (
+        f"{texts:,} labelled texts: answers from a probability of {calibration.threshold:.3f} on are right (or above the right "
+        f"node) for at least {calibration.accuracy_target:.0%} of the answered texts, with 90 % confidence."
+    )
