@@ -37,11 +37,15 @@ _SLICES: Final = {
 
 @dataclass(frozen=True)
 class StoredReport:
-    """A report as the outputs hold it: rows of `reports.errors` and `reports.metrics`, and the files of its figures."""
+    """A report as the outputs hold it: rows of `reports.errors` and `reports.metrics`, and the files of its figures.
+
+    `refused`: labelled rows that could not be used.
+    """
 
     tree: Tree
     errors: pa.Table
     metrics: pa.Table
+    refused: int
     figures: tuple[Path, ...]
 
 
@@ -50,6 +54,7 @@ def report(
     *,
     taxonomy: Taxonomy = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Measure again, with the index and the settings of now.")] = False,
+    strategies: Annotated[bool, typer.Option("--strategies", help="Set other strategies beside the one that serves.")] = False,
 ) -> None:
     """Show how good the answers are: headline figures, per language and level, and the worst branches.
 
@@ -68,6 +73,9 @@ def report(
     print_headline(session, found)
     _print_slices(session, found)
     _print_branches(session, found)
+    if strategies:
+        _print_strategies(session, found)
+    _print_refused(session, found)
     if found.figures:
         session.out.print(styled("\n[bold]Figures[/]\n"))
         for path in found.figures:
@@ -93,7 +101,8 @@ def stored_report(settings: Settings, key: str) -> StoredReport:
             "invalid_input", f"There is no report on {key!r} yet.", allowed="texts with known codes", next_step=next_step
         )
     figures = sorted((outputs.root / "reports" / "figures" / f"taxonomy_key={folder_name(key)}").glob("*.png"))
-    return StoredReport(stored_taxonomy(outputs, key), errors, outputs.read("reports.metrics", key), tuple(figures))
+    refused = outputs.read("reports.rejected_rows", key, columns=["line"]).num_rows
+    return StoredReport(stored_taxonomy(outputs, key), errors, outputs.read("reports.metrics", key), refused, tuple(figures))
 
 
 def print_headline(session: Session, found: StoredReport, figures: Collection[str] | None = None) -> None:
@@ -115,7 +124,7 @@ def report_json(found: StoredReport) -> dict[str, Any]:
     """A report as JSON types: every measure by slice, the worst branches and the figure files."""
     from taxomind_assets.reports.summary import worst_branches
 
-    names = ("metric", "level", "value", "interval_low", "interval_high", "n")
+    names = ("strategy", "metric", "level", "value", "interval_low", "interval_high", "n")
     slices: dict[str, list[dict[str, Any]]] = {}
     for row in found.metrics.to_pylist():
         slices.setdefault(row["slice"], []).append({name: row[name] for name in names})
@@ -125,6 +134,7 @@ def report_json(found: StoredReport) -> dict[str, Any]:
         "report_id": first["report_id"],
         "measured_at": first["measured_at"],
         "texts": found.errors.num_rows,
+        "refused_rows": found.refused,
         "index_version": found.errors["index_version"][0].as_py(),
         "metrics": slices,
         "worst_branches": worst_branches(found.tree, found.errors).to_pylist(),
@@ -167,3 +177,30 @@ def _print_branches(session: Session, found: StoredReport) -> None:
     if rows:
         session.out.print(styled("\n[bold]Branches that lose most texts[/]\n"))
         session.out.print(dict_table(rows))
+
+
+def _print_strategies(session: Session, found: StoredReport) -> None:
+    from taxomind_app.cli.showing import dict_table
+    from taxomind_assets.reports.comparison import SUMMARIES, compared_size, stored_comparison
+    from taxomind_assets.reports.summary import figure
+
+    comparison = stored_comparison(found.metrics)
+    if not comparison.num_rows:
+        session.say("\nThe report compares no strategies; rebuild it to see them.")
+        return
+    values = {(row["strategy"], row["metric"]): row["value"] for row in comparison.to_pylist() if row["level"] is None}
+    rows = [
+        {
+            "strategy": name,
+            **{label: figure(metric, values[name, metric]) for metric, label in _SLICES.items() if (name, metric) in values},
+            "what it does": SUMMARIES[name],
+        }
+        for name in dict.fromkeys(comparison["strategy"].to_pylist())
+    ]
+    session.out.print(styled("\n[bold]Strategies[/] [dim]({texts} texts)[/]\n", texts=f"{compared_size(comparison):,}"))
+    session.out.print(dict_table(rows))
+
+
+def _print_refused(session: Session, found: StoredReport) -> None:
+    if found.refused:
+        session.say(f"\n{found.refused:,} labelled rows could not be used; see the table reports.rejected_rows.")
