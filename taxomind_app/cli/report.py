@@ -193,12 +193,14 @@ def _print_strategies(session: Session, found: StoredReport) -> None:
         {
             "strategy": name,
             **{label: figure(metric, values[name, metric]) for metric, label in _SLICES.items() if (name, metric) in values},
-            "what it does": SUMMARIES[name],
         }
         for name in dict.fromkeys(comparison["strategy"].to_pylist())
     ]
     session.out.print(styled("\n[bold]Strategies[/] [dim]({texts} texts)[/]\n", texts=f"{compared_size(comparison):,}"))
     session.out.print(dict_table(rows))
+    session.say("")
+    for row in rows:
+        session.say(f"  {row['strategy']}: {SUMMARIES[row['strategy']]}")
 
 
 def _print_refused(session: Session, found: StoredReport) -> None:
