@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from taxomind_app.definitions import defs
 from tests.acceptance.browser import BROWSERS, GROUPS, LINEAGE, PROGRAM, find_browser, look, own_environment, running_ui
 
 pytestmark = [
@@ -16,12 +17,6 @@ pytestmark = [
 ]
 
 NOTES = Path(__file__).parents[2] / "data" / "examples" / "notes"
-ASSETS = (
-    *("taxonomy_file", "text_files", "labelled_files"),
-    *("raw_taxonomy", "enriched_definitions"),
-    *("label_view", "definition_view", "example_view", "node_index"),
-    *("classification_results", "error_report"),
-)
 #: Wide and high enough that the graph is drawn with full names and nothing of it lies outside.
 SIZE = (2600, 1700)
 
@@ -41,7 +36,9 @@ def materialised(tmp_path, model_root, embedder):
 
 def test_lineage_page_shows_every_group_and_asset(materialised, tmp_path):
     picture = tmp_path / "lineage.png"
-    wanted = {*(f">{asset}<" for asset in ASSETS), *(f">{group}<" for group in GROUPS)}
+    specs = defs.resolve_all_asset_specs()
+    assert {spec.group_name for spec in specs} == set(GROUPS)
+    wanted = {f">{name}<" for name in (*GROUPS, *(spec.key.to_user_string() for spec in specs))}
     with running_ui(materialised) as address:
         # On a slow machine the page may give up on its first data; then it is opened once more, as a person would do.
         for _ in range(2):

@@ -13,6 +13,8 @@ from taxomind_app.cli.main import app
 from taxomind_app.cli.session import Session
 from taxomind_assets.classification import descent, stopping, validation
 from taxomind_assets.classification.judge import Judge
+from taxomind_assets.classification.label_calibration import CONFIDENCE
+from taxomind_assets.classification.own_labels import FEWEST_TEXTS
 from taxomind_assets.classification.reranker import Reranker
 from taxomind_assets.reports.definitions import MEASURES, OUTCOMES
 from taxomind_assets.taxonomy.columns import UNREAD, field_of
@@ -212,6 +214,11 @@ def test_stop_reasons_are_those_that_the_code_gives():
     assert by_rules == {str(reason).replace(" (depth=3)", "") for reason in stops}
     validated = {f"|validation_{status.name.lower()}" for status in validation._CHANGED}
     assert marks == validated | {f"|{opinion.name}" for opinion in (Judge, Reranker)}
+
+
+def test_calibration_with_labels_begins_where_the_concepts_say():
+    assert f"With {FEWEST_TEXTS} or more texts" in CONCEPTS.text
+    assert f"{CONFIDENCE:.0%}".replace("%", " %") in CONCEPTS.text
 
 
 def test_changelog_begins_with_what_comes_next_or_with_the_version_of_the_package():
