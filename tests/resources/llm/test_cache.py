@@ -132,9 +132,6 @@ def test_several_processes_share_one_file(server, tmp_path):
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
         assert not errors
-    assert (
-        len(AnswerCache(file).lookup([a_prompt(word).key() for word in WORDS])) == 0
-    )  # other keys: model and schema belong to them
     before = len(server.requests)
     run_in_a_process(server, file).communicate(timeout=60)
     assert len(server.requests) == before
