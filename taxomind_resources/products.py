@@ -62,10 +62,10 @@ class RowProducts:
 
 
 def _compile(rows: NDArray[np.float32]) -> Any:
-    import openvino
-    from openvino import opset13 as operations
+    from taxomind_resources.embedding.runtimes import available_cores, openvino_module
 
-    from taxomind_resources.embedding.runtimes import available_cores
+    openvino = openvino_module()
+    from openvino import opset13 as operations
 
     vectors = operations.parameter([BATCH, rows.shape[1]], np.float32)
     fixed = operations.constant(rows, shared_memory=True)

@@ -249,7 +249,9 @@ def _weighed(
     """Sublinear tf-idf, float32 sparse [texts, v + 1]; rows have length one (before pruning) times their weight."""
     rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     columns = places[counts.indices]
-    term = 1 + np.log(counts.data)
+    term = np.ones(columns.size, np.float32)
+    repeated = np.flatnonzero(counts.data > 1)
+    term[repeated] += np.log(counts.data[repeated])
     squares = np.bincount(rows, np.square(term * norm_idf[columns]), minlength=counts.shape[0])
     scale = 1 / np.maximum(np.sqrt(squares), 1e-9)
     if weights is not None:

@@ -126,6 +126,8 @@ def openvino_module() -> Any:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
+    # The first array that OpenVINO sees sets up a static of its binding; two threads that do so at once block for ever.
+    openvino.Type.i64.to_dtype()
     return openvino
 
 
