@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m tests.benchmarks` runs all of them and prints their tables."""

@@ -1,0 +1,128 @@
+"""What building an index costs beside embedding, what a change costs, and how memory grows with the texts of a file."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taxomind_assets.classification.classifier import Classifier
+from taxomind_assets.classification.text_readers import read_texts
+from taxomind_assets.taxonomy.tree import Taxonomy
+from taxomind_assets.views.index import NodeIndex
+from taxomind_resources.embedding import Embedder, load_embedder
+from taxomind_resources.embedding.spec import EmbeddingSpec
+from taxomind_resources.settings import load_settings
+from tests.benchmarks.material import PeakMemory, build, measured, occupations, short_texts, uncached
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Watched:
+    """An embedder that notes how long it worked and which texts it was given first."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self.seconds = 0.0
+        self.known: dict[tuple[str, str], NDArray[np.float32]] = {}
+        self.new: list[str] = []
+
+    @property
+    def spec(self) -> EmbeddingSpec:
+        """What identifies the vectors."""
+        return self._embedder.spec
+
+    def embed(self, texts: Sequence[str], kind: str) -> NDArray[np.float32]:
+        """Vectors of texts; those seen before cost nothing, as with the product's cache."""
+        import numpy as np
+
+        fresh = [text for text in dict.fromkeys(texts) if (kind, text) not in self.known]
+        start = time.perf_counter()
+        if fresh:
+            vectors = self._embedder.embed(fresh, kind)  # type: ignore[arg-type]
+            self.known.update(((kind, text), vector) for text, vector in zip(fresh, vectors, strict=True))
+        self.seconds += time.perf_counter() - start
+        self.new += fresh
+        return np.stack([self.known[kind, text] for text in texts])
+
+    def word_pieces(self, texts: Sequence[str]) -> NDArray[np.int32]:
+        """Tokens per text."""
+        return self._embedder.word_pieces(texts)
+
+
+def with_changed_definition(tree: Taxonomy) -> Taxonomy:
+    """The tree with another definition of its last node."""
+    last = tree.nodes[-1]
+    text = replace(last.texts[0], definition="Workers whose tasks were described anew.")
+    return replace(tree, nodes=(*tree.nodes[:-1], replace(last, texts=(text, *last.texts[1:]))))
+
+
+def building() -> list[str]:
+    """Rows: building from nothing, and again with one changed definition."""
+    settings = uncached()
+    embedder = load_embedder(settings.embedding, settings.data)
+    embedder.embed(["warm up"], "query")
+    tree = occupations(settings)
+    watched = Watched(embedder)
+    rows = []
+    for name, version in (("from nothing", tree), ("one definition changed", with_changed_definition(tree))):
+        watched.seconds, watched.new = 0.0, []
+        cost = measured(lambda version=version: build(version, watched))  # type: ignore[misc]
+        rows.append(
+            f"| ISCO-08 {name}: {len(version):,} nodes | {len(watched.new):,} | {watched.seconds:.2f} s "
+            f"| {cost.wall - watched.seconds:.2f} s | {cost.wall:.2f} s |"
+        )
+    return rows
+
+
+def stream(count: int) -> None:
+    """Classify a file of `count` texts block by block; print rows, seconds and MiB above an index that is loaded and warm."""
+    settings = uncached()
+    embedder = load_embedder(settings.embedding, settings.data)
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "index"
+        saved.mkdir()
+        build(occupations(settings), embedder).save(saved)
+        classifier = Classifier(NodeIndex.load(saved), embedder, settings)
+        texts = short_texts(settings, 5_000)
+        file = Path(folder) / "texts.csv"
+        with file.open("w", encoding="utf-8") as target:
+            target.write("text_id,text\n")
+            target.writelines(f'{i},"{texts[i % 5_000].replace(chr(34), "")} {i // 5_000}"\n' for i in range(count))
+        classifier.classify(texts)
+        rows = 0
+        with PeakMemory() as peak:
+            start = time.perf_counter()
+            for block in read_texts(file, settings.text, settings.limits):
+                rows += classifier.classify(block.text).num_rows
+            seconds = time.perf_counter() - start
+    print(f"| {rows:,} texts streamed | {seconds:.0f} s | {peak.peak / 2**20:.0f} MiB | +{peak.mebibytes:.0f} MiB |")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure and print tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--texts", type=int, default=200_000, help="texts of the long file")
+    parser.add_argument("--stream", type=int, help="only stream a file of so many texts, in this process")
+    options = parser.parse_args(argv)
+    if options.stream:
+        stream(options.stream)
+        return
+    print(f"data root: {load_settings().data}\n")
+    print("| building an index | texts embedded | embedding | everything else | together |\n| --- | --: | --: | --: | --: |")
+    print("\n".join(building()), flush=True)
+    print("\n| classifying a file | time | resident at most | above the warm start |\n| --- | --: | --: | --: |", flush=True)
+    for count in (options.texts // 10, options.texts):  # each in a fresh process, so that the peaks are its own
+        subprocess.run([sys.executable, "-m", "tests.benchmarks.bench_build", "--stream", str(count)], check=True)
+
+
+if __name__ == "__main__":
+    main()
