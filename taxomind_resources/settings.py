@@ -80,8 +80,10 @@ class RetrievalSettings(_Group):
 class RoutingSettings(_Group):
     """How far down an answer goes."""
 
-    stop_rule: Literal["mass", "rules", "never"] = Field(
-        "mass", description="mass: deepest node that is probable enough; rules: the older gap tests; never: a leaf"
+    stop_rule: Literal["mass", "gate", "rules", "never"] = Field(
+        "mass",
+        description="mass: deepest node that is probable enough; gate: learned from labelled texts, `mass` where they are too "
+        "few; rules: the older gap tests; never: a leaf",
     )
     accuracy_target: float = Field(0.80, gt=0, lt=1, description="probability that a returned node must reach")
     abstain: bool = Field(True, description="give no answer to texts that belong nowhere")

@@ -182,6 +182,23 @@ TABLES: Final[tuple[Table, ...]] = (
     ),
     Table(
         "classification",
+        "explanations",
+        "a level of a text's path, explained (when a run was asked to)",
+        (
+            _column("batch_id", _text, "as in classification.results"),
+            _column("text_id", _text, "as in classification.results"),
+            _column("level", _int, "level of the chosen node"),
+            _column("chosen_code", _text, "node on the path to the answer, or below it to the best leaf"),
+            _column("chosen_confidence", _float, "its probability (0..1)"),
+            _column("runner_up_code", _text, "most probable sibling; null = it has none", null=True),
+            _column("runner_up_confidence", _float, "its probability (0..1)", null=True),
+            _column("deciding_view", _text, "view that set the two apart most; null = no sibling", null=True),
+            _column("nearest_text", _text, "text of the chosen node that is nearest to the text"),
+            _column("views", _text, "part of each view in the difference of the two, as JSON"),
+        ),
+    ),
+    Table(
+        "classification",
         "calibrations",
         "a calibration that labelled texts have made",
         (

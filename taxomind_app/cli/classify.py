@@ -40,6 +40,7 @@ class StopRule(StrEnum):
     """How far down an answer goes."""
 
     MASS = "mass"
+    GATE = "gate"
     RULES = "rules"
     NEVER = "never"
 
@@ -75,7 +76,9 @@ def classify(
     stop: Annotated[
         StopRule | None,
         typer.Option(
-            "--stop", help="mass: deepest node that is sure enough; rules: the older gap tests; never: always a leaf."
+            "--stop",
+            help="mass: deepest node that is sure enough; gate: learned from labelled texts; rules: the older gap tests; "
+            "never: always a leaf.",
         ),
     ] = None,
     accuracy_target: Annotated[

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 REASONS: Final[Mapping[str, str]] = {
     "leaf_node_reached": "the most detailed level is reached",
     "below_threshold": "the next level would not be sure enough",
+    "gate_closed": "texts with known codes have taught to stop here",
     "insufficient_information": "no node is sure enough",
     "belongs_nowhere": "the text belongs nowhere in this taxonomy",
     "max_depth_reached": "deeper levels are switched off",

@@ -101,11 +101,15 @@ def _calibrate(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs
 
 
 class ClassificationConfig(Config):
-    """Which files are classified."""
+    """Which files are classified, and whether answers are explained."""
 
     reclassify: Literal["none", "stale", "all"] = Field(
         "none",
         description="none: only files that are new; stale: also those answered with another index or other settings; all: all",
+    )
+    explain: bool = Field(
+        False,
+        description="also write why each text got its answer to classification.explanations (first 1,000 texts of a batch)",
     )
 
 
@@ -148,22 +152,25 @@ def classification_results(
         version = built.folder(key).name
         return BatchRunner(key, opened, written, engine=mapper, index_version=version, log=context.log.info)
 
-    result = for_each_key(context, lambda key: _classify(key, inbox.open(), runner(key), config.reclassify))
+    result = for_each_key(context, lambda key: _classify(key, inbox.open(), runner(key), config))
     outputs.publish()
     return result
 
 
-def _classify(key: str, inbox: "Inbox", runner: "BatchRunner", reclassify: str) -> Written:
+def _classify(key: str, inbox: "Inbox", runner: "BatchRunner", config: ClassificationConfig) -> Written:
+    from taxomind_assets.classification.explanations import explain_batches
+
     # The digest comes first: a file that arrives meanwhile makes it differ from the inbox, so the next run sees it.
     digest = inbox.digest(key, "texts")
     files = inbox.files(key, "texts")
-    chosen = _chosen(files, runner, reclassify)
-    done = [batch for file, batch_id in chosen if (batch := runner.run(file, batch_id, again=reclassify == "all"))]
+    chosen = _chosen(files, runner, config.reclassify)
+    done = [batch for file, batch_id in chosen if (batch := runner.run(file, batch_id, again=config.reclassify == "all"))]
     outputs = runner.outputs
     empty = BY_NAME["classification.batches"].arrow.empty_table()
     outputs.write("classification.batches", key, empty, digest=digest, part=SEEN)
     batches = outputs.read("classification.batches", key)
-    return Written(_data_version(key, outputs), sum(batches["rows"].to_pylist()), _metadata(key, outputs, files, done, batches))
+    metadata = _metadata(key, outputs, files, done, batches) | explain_batches(runner, wanted=config.explain)
+    return Written(_data_version(key, outputs), sum(batches["rows"].to_pylist()), metadata)
 
 
 def _chosen(files: "list[InboxFile]", runner: "BatchRunner", reclassify: str) -> "Iterator[tuple[InboxFile, str]]":

@@ -45,6 +45,7 @@ class Calibration:
         threshold: probability that a node must reach to be returned; None = the accuracy target itself, unproven.
         accuracy_target: target for which labels have shown the threshold to be enough.
         proven: True when the numbers were fitted on labels of this taxonomy, False for the shipped ones.
+        gate: intercept and weights of the stop rule `gate` (see `gate.FEATURES`); None = too few labels for one.
     """
 
     temperature: tuple[float, float] = (1.0, 1.0)
@@ -54,6 +55,7 @@ class Calibration:
     threshold: float | None = None
     accuracy_target: float | None = None
     proven: bool = False
+    gate: tuple[float, ...] | None = None
 
     @property
     def version(self) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from taxomind_assets.classification.answers import Answers, answers_table
 from taxomind_assets.classification.calibration import Calibration, Masses, masses
 from taxomind_assets.classification.decisions import Decisions
+from taxomind_assets.classification.gate import decide_by_gate
 from taxomind_assets.classification.routing import Route, route
 from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.classification.stopping import force_leaf, stop_by_mass
@@ -221,6 +222,17 @@ class Classifier:
             from taxomind_assets.classification.retrieval import decide_by_rules
 
             return decide_by_rules(self.scorer, texts, vectors, mass, self.settings)
+        if routing.stop_rule == "gate":
+            return decide_by_gate(
+                tree,
+                mass,
+                found,
+                texts,
+                calibration=self.calibration,
+                threshold=threshold,
+                max_depth=routing.max_depth,
+                alternatives=routing.alternatives,
+            )
         return stop_by_mass(tree, mass, found, threshold, max_depth=routing.max_depth, alternatives=routing.alternatives)
 
     def _answer_path(self, decisions: Decisions, mass: Masses, found: Route) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

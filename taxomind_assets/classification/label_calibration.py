@@ -159,7 +159,7 @@ def promised_threshold(
     if not len(labelled):
         return None
     path, confidences = _paths(tree, labelled, calibration)
-    right = _right(tree, path, labelled.gold)
+    right = on_right_path(tree, path, labelled.gold)
     thresholds = np.unique(confidences[path != ROOT])[::-1]
     if thresholds.size > _CANDIDATES:
         thresholds = thresholds[np.linspace(0, thresholds.size - 1, _CANDIDATES).astype(np.int64)]
@@ -187,7 +187,7 @@ def _paths(tree: Taxonomy, labelled: LabelledLogits, calibration: Calibration) -
     return np.concatenate(paths), np.concatenate(confidences)
 
 
-def _right(tree: Taxonomy, path: NDArray[np.int32], gold: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
+def on_right_path(tree: Taxonomy, path: NDArray[np.int32], gold: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
     """bool[b, depth]: the path node is a known node of the text or above one."""
     right = np.zeros(path.shape, np.bool_)
     for row, nodes in enumerate(gold):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from taxomind_assets.classification.calibration import Calibration
+from taxomind_assets.classification.gate import fit_gate
 from taxomind_assets.classification.label_calibration import (
     TEMPERATURE_SHARE,
     LabelledLogits,
@@ -54,7 +56,7 @@ def label_calibration(classifier: Classifier, texts: Sequence[str], codes: Seque
 
 def _calibrated(classifier: Classifier, texts: Sequence[str], labelled: LabelledLogits) -> Calibration:
     index = classifier.index
-    return calibrate(
+    found = calibrate(
         index.tree,
         labelled,
         for_temperature=np.array([text_share(text, _SALT) < TEMPERATURE_SHARE for text in texts], np.bool_),
@@ -62,6 +64,8 @@ def _calibrated(classifier: Classifier, texts: Sequence[str], labelled: Labelled
         accuracy_target=classifier.settings.routing.accuracy_target,
         nowhere_energy=lambda found: nowhere_energy(index, found, lambda queries: classifier.embedder.embed(queries, "query")),
     )
+    # The gate promises nothing, so it may learn from the texts that prove the threshold.
+    return replace(found, gate=fit_gate(index.tree, labelled, texts, found))
 
 
 def unseen_answers(classifier: Classifier, texts: Sequence[str], codes: Sequence[Sequence[str]]) -> pa.Table:
@@ -116,7 +120,12 @@ def stored_calibration(outputs: Outputs, key: str, index_version: str) -> Calibr
 
 
 def described(calibration: Calibration, texts: int) -> str:
-    """What labels have shown, in a sentence."""
+    """What labels have shown, in two sentences."""
+    few = "They show too few stops for a gate: with the stop rule `gate` the rule `mass` decides."
+    return f"{_shown(calibration, texts)} {few if calibration.gate is None else 'They have fitted the stop rule `gate`.'}"
+
+
+def _shown(calibration: Calibration, texts: int) -> str:
     if calibration.threshold is None:
         return f"{texts:,} labelled texts fitted the temperatures; no threshold is shown to keep the target."
     return (

@@ -1,4 +1,4 @@
-"""Where a path ends: the deepest node whose probability reaches the threshold.
+"""Where a path ends: as a rule at the deepest node whose probability reaches the threshold.
 
 Hierarchical selective classification (Goren et al., 2024): with probabilities summed over subtrees, going up the tree trades
 detail for certainty, and one threshold keeps one promise at every depth.
@@ -27,6 +27,7 @@ NOWHERE: Final = "belongs_nowhere"
 DEEPEST: Final = "max_depth_reached"
 EMPTY: Final = "empty_text"
 FORCED: Final = "forced_to_leaf"
+GATE: Final = "gate_closed"
 
 
 def stop_by_mass(
@@ -44,13 +45,32 @@ def stop_by_mass(
         max_depth: deepest level (the node's own level) of an answer; None = no limit.
     """
     reached = (route.path != ROOT) & (route.confidences >= threshold)
-    depth = reached.sum(axis=1)
-    wanted = depth.copy()
+    return end_paths(tree, masses, route, reached.sum(axis=1), UNSURE, max_depth=max_depth, alternatives=alternatives)
+
+
+def end_paths(
+    tree: Taxonomy,
+    masses: Masses,
+    route: Route,
+    depth: NDArray[np.int64],
+    unsure: str,
+    *,
+    max_depth: int | None = None,
+    alternatives: int = 3,
+) -> Decisions:
+    """End each path after `depth` nodes, or earlier where `max_depth` says so.
+
+    Args:
+        depth: int64[b], path nodes that the stop rule allows; 0 = no answer.
+        unsure: stop reason of paths that the stop rule ends at an internal node.
+        max_depth: deepest level (the node's own level) of an answer; None = no limit.
+    """
+    wanted = depth
     if max_depth is not None:
         allowed = (route.path != ROOT) & (tree.levels[np.maximum(route.path, 0)] <= max_depth)
         depth = np.minimum(depth, allowed.sum(axis=1))
     nodes = _at_depth(route.path, depth)
-    reasons = np.full(nodes.size, UNSURE, object)
+    reasons = np.full(nodes.size, unsure, object)
     answered = nodes != ROOT
     at_leaf = answered & tree.is_leaf[np.maximum(nodes, 0)]
     reasons[at_leaf] = LEAF

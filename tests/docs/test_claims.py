@@ -12,6 +12,7 @@ import typer
 from taxomind_app.cli.main import app
 from taxomind_app.cli.session import Session
 from taxomind_assets.classification import descent, stopping, validation
+from taxomind_assets.classification.gate import NO_GATE
 from taxomind_assets.classification.judge import Judge
 from taxomind_assets.classification.label_calibration import CONFIDENCE
 from taxomind_assets.classification.own_labels import FEWEST_TEXTS
@@ -213,7 +214,7 @@ def test_stop_reasons_are_those_that_the_code_gives():
     stops = descent.reason_texts([stop for stop in descent.Stop if stop != descent.Stop.DESCEND], 3)
     assert by_rules == {str(reason).replace(" (depth=3)", "") for reason in stops}
     validated = {f"|validation_{status.name.lower()}" for status in validation._CHANGED}
-    assert marks == validated | {f"|{opinion.name}" for opinion in (Judge, Reranker)}
+    assert marks == validated | {f"|{opinion.name}" for opinion in (Judge, Reranker)} | {f"|{NO_GATE}"}
 
 
 def test_calibration_with_labels_begins_where_the_concepts_say():

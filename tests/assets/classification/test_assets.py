@@ -103,6 +103,23 @@ def test_answers_can_be_made_again_on_request(built):
     assert len(built.sql("SELECT * FROM classification.results")) == 3
 
 
+def test_answers_are_explained_on_request(built, metadata):
+    built.put("animals", "texts", TEXTS)
+    config = RunConfig(ops={"classification_results": ClassificationConfig(explain=True)})
+    result = built.run("inference", "animals", config=config)
+    assert result.success
+    assert metadata(result, "classification_results")["texts explained in this run"] == 3
+    rows = built.sql("SELECT * FROM classification.explanations ORDER BY text_id, level")
+    assert [(row["text_id"], row["chosen_code"]) for row in rows] == [
+        *(("t1", "a"), ("t1", "dog")),
+        *(("t2", "a"), ("t2", "cat")),
+        *(("t3", "p"), ("t3", "rose")),
+    ]
+    assert [row["runner_up_code"] for row in rows] == ["p", "cat", "p", "dog", "a", "oak"]
+    joined = "SELECT count(*) AS n FROM classification.explanations JOIN classification.results USING (batch_id, text_id)"
+    assert built.sql(joined) == [{"n": 6}]
+
+
 def test_without_an_index_the_failure_says_what_to_do(project):
     project.put("animals", "texts", TEXTS)
     result = project.run("inference", "animals")
