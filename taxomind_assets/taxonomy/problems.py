@@ -13,19 +13,32 @@ from taxomind_resources.faults import Fault
 MAX_DEPTH: Final = 64
 SHOWN: Final = 20
 
-#: kind -> what it means; '{n}' is the number of nodes.
-KINDS: Final[Mapping[str, str]] = {
-    "duplicate_code": "{n} codes occur twice in one language",
-    "missing_parent": "{n} nodes name a parent that is no node",
-    "self_parent": "{n} nodes are their own parent",
-    "cycle": "{n} circles of parents",
-    "level_not_below_parent": "{n} nodes have a level that is not greater than their parent's",
-    "conflicting_parent": "{n} nodes have several parents",
-    "conflicting_level": "{n} nodes have several levels",
-    "over_max_depth": "{n} nodes lie deeper than the maxDepth that the file states",
-    "too_deep": f"{{n}} nodes lie {MAX_DEPTH + 1} nodes below the top; at most {MAX_DEPTH} are allowed",
-    "bad_value": "{n} values of the taxonomy itself cannot be used",
-    "row_refused": "{n} rows were refused",
+#: kind -> what it means, of one and of several.
+KINDS: Final[Mapping[str, tuple[str, str]]] = {
+    "duplicate_code": ("code occurs twice in one language", "codes occur twice in one language"),
+    "missing_parent": ("node names a parent that is no node", "nodes name a parent that is no node"),
+    "self_parent": ("node is its own parent", "nodes are their own parent"),
+    "cycle": ("circle of parents", "circles of parents"),
+    "level_not_below_parent": (
+        "node has a level that is not greater than its parent's",
+        "nodes have a level that is not greater than their parent's",
+    ),
+    "level_without_parent": (
+        "node lies below the top, but there is no column parent_code",
+        "nodes lie below the top, but there is no column parent_code",
+    ),
+    "conflicting_parent": ("node has several parents", "nodes have several parents"),
+    "conflicting_level": ("node has several levels", "nodes have several levels"),
+    "over_max_depth": (
+        "node lies deeper than the maxDepth that the file states",
+        "nodes lie deeper than the maxDepth that the file states",
+    ),
+    "too_deep": (
+        f"node lies {MAX_DEPTH + 1} nodes below the top; at most {MAX_DEPTH} are allowed",
+        f"nodes lie {MAX_DEPTH + 1} nodes below the top; at most {MAX_DEPTH} are allowed",
+    ),
+    "bad_value": ("value of the taxonomy itself cannot be used", "values of the taxonomy itself cannot be used"),
+    "row_refused": ("row was refused", "rows were refused"),
 }
 
 
@@ -56,10 +69,11 @@ class Link:
 def problem_details(problems: list[Problem]) -> list[dict[str, Any]]:
     """One mapping per kind: `kind`, `count`, `codes` and `lines` (first 20), `what` in words."""
     details = []
-    for kind, meaning in KINDS.items():
+    for kind, (of_one, of_several) in KINDS.items():
         mine = [problem for problem in problems if problem.kind == kind]
         if mine:
             shown = mine[:SHOWN]
+            meaning = of_one if len(mine) == 1 else of_several
             more = f" and {len(mine) - SHOWN:,} more" if len(mine) > SHOWN else ""
             details.append(
                 {
@@ -67,7 +81,7 @@ def problem_details(problems: list[Problem]) -> list[dict[str, Any]]:
                     "count": len(mine),
                     "codes": [problem.code for problem in shown],
                     "lines": [problem.line for problem in shown],
-                    "what": f"{meaning.format(n=f'{len(mine):,}')}: {'; '.join(map(str, shown))}{more}",
+                    "what": f"{len(mine):,} {meaning}: {'; '.join(map(str, shown))}{more}",
                 }
             )
     return details

@@ -253,7 +253,8 @@ def test_a_chain_of_100_000_nodes_is_refused_without_a_hang(read: Read) -> None:
         (b"", "unreadable_file", "empty"),
         (b"\xef\xbb\xbf \n\n", "unreadable_file", "empty"),
         (b"code,parent_code,label\n", "invalid_taxonomy", "no nodes"),
-        (b"code,name of node\n1,A\n", "missing_column", "'parent_code'"),
+        (b"code,name of node\n1,A\n", "missing_column", "'label'"),
+        (b"code,label,parentId\n1,A,\n", "missing_column", "'parent_code'"),
         (b"code,parent_code,label,code\n1,,A,2\n", "unreadable_file", "'code' twice"),
         (b"code,parent_code,label\n1,,caf\xe9\n", "unreadable_file", "byte 29 (line 2) is 0xe9"),
         (b"\xef\xbb\xbfcode,parent_code,label\n1,,caf\xe9\n", "unreadable_file", "byte 32 (line 2) is 0xe9"),
@@ -595,3 +596,15 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.docx").write_text("code,parent_code,label\n1,,A\n")
     with pytest.raises(Fault, match="unsupported_format"):
         read_taxonomy(tmp_path / "a.docx", "key", LIMITS)
+
+
+def test_a_file_without_parents_is_a_flat_label_set(read: Read) -> None:
+    file = read("code,label,level\n1,Bug,1\n2,Feature,\n")
+    assert [(node.code, node.parent_code, node.level) for node in file.taxonomy.nodes] == [("1", None, 1), ("2", None, 1)]
+    assert not any("level" in warning.casefold() or "parent" in warning for warning in file.warnings)
+
+
+def test_levels_below_the_top_need_a_parent_column(read: Read) -> None:
+    fault = _refused(read, "code,label,level\n1,Bug,1\n2,Crash,2\n")
+    assert [(detail["kind"], detail["codes"]) for detail in fault.details] == [("level_without_parent", ["2"])]
+    assert fault.details[0]["what"] == "1 node lies below the top, but there is no column parent_code: 2 (level 2, line 3)"
