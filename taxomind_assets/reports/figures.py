@@ -25,6 +25,7 @@ __all__ = ["accuracy_by_level", "as_markdown_image", "coverage_accuracy", "outco
 
 _MOST_LANGUAGES = len(style.SERIES)
 _FEW_TEXTS = 50  # below, a point of the coverage curve is noise
+_FEW_IN_SLICE = 5  # below, the shares of a slice say nothing
 _KIND_NAMES = {"answer": "answer is right or above", "leaf": "best leaf is right", "exact": "answer is exactly right"}
 _OUTCOME_NAMES = {
     "right": "right",
@@ -48,6 +49,8 @@ def coverage_accuracy(coverage: pa.Table, metrics: pa.Table) -> bytes:
     curves = [(kind, part) for kind, part in curves if len(part)]
     if not curves:
         return style.message(title, "No text has an answer.")
+    if n < _FEW_TEXTS:
+        return style.message(title, f"n = {n}: the curve needs at least {_FEW_TEXTS} texts with known codes.")
     subtitle = f"n = {n:,} texts, the most confident ones answered first; points mark {_targets_text()} accuracy"
     with style.canvas(title, subtitle) as drawn:
         axes = drawn.figure.subplots()
@@ -218,7 +221,8 @@ def outcome_shares(metrics: pa.Table) -> bytes:
         metrics: `reports.metrics` of one report and strategy.
     """
     title = "What became of the texts"
-    names = [name for name in _shown_slices(metrics) if (_exact(metrics, name) or {"n": 0})["n"]]
+    sizes = {name: (_exact(metrics, name) or {"n": 0})["n"] for name in _shown_slices(metrics)}
+    names = [name for name, size in sizes.items() if size >= (1 if name == "all" else _FEW_IN_SLICE)]
     if not names:
         return style.message(title, "No text was judged.")
     height = max(420, 260 + 58 * len(names))

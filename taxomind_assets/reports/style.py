@@ -105,9 +105,13 @@ def _small_png(figure: Figure) -> bytes:
 
 def per_cent_axis(axes: Axes, which: str) -> None:
     """Show the shares of an axis (`x` or `y`) as per cent."""
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
+    # Whole steps only: a step of 2.5% would be shown as 2%, 5%, 8%.
+    steps = [1, 2, 5, 10] if high - low > 0.05 else [1, 10]
+    axis.set_major_locator(MaxNLocator(nbins=max(1, min(6, int(100 * (high - low)))), steps=steps))
     axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 

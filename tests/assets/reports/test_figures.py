@@ -144,3 +144,23 @@ def test_importing_the_report_modules_loads_nothing_heavy() -> None:
     program = f"import sys\nimport {modules}\nprint(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_few_texts_have_no_coverage_curve(tree: Taxonomy, judged: Maker) -> None:
+    errors = judged(["aaa"] * 49, ["aaa"] * 49)
+    png = figures.coverage_accuracy(coverage_curve(errors), measure(tree, errors, resamples=20))
+    assert png == style.message(
+        "What accuracy costs in coverage", "n = 49: the curve needs at least 50 texts with known codes."
+    )
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0.6, 1.005), (0.83, 1.005), (0.9, 1.005), (0.97, 1.005)])
+def test_per_cent_ticks_are_whole_steps(low: float, high: float) -> None:
+    with style.canvas("", "") as drawn:
+        axes = drawn.figure.subplots()
+        axes.set_ylim(low, high)
+        style.per_cent_axis(axes, "y")
+        ticks = 100 * np.asarray(axes.get_yticks())
+    np.testing.assert_allclose(ticks, np.round(ticks), atol=1e-6)
+    assert np.ptp(np.diff(ticks)) < 1e-6
+    assert len(ticks) >= 3
