@@ -61,7 +61,7 @@ def for_each_key(context: AssetExecutionContext, work: Callable[[str], Written])
             faults[key] = fault
             context.log.error(f"{key}: {fault.render()}")
     if faults:
-        raise failure_of(faults, len(done))
+        raise failure_of(faults, len(done)) from next(iter(faults.values()))
     if len(keys) == 1:
         return MaterializeResult(metadata=done[keys[0]].shown(), data_version=DataVersion(done[keys[0]].data_version))
     for key, written in done.items():

@@ -160,8 +160,8 @@ class NodeIndex:
                 raise Fault(
                     "index_stale", "The index has another format.", value=manifest["format"], allowed=str(FORMAT_VERSION)
                 )
-            tree = taxonomy_from_table(pq.read_table(folder / "nodes.parquet"), manifest["key"])
-            texts = tuple(NodeViewText(**row) for row in pq.read_table(folder / "texts.parquet").to_pylist())
+            tree = taxonomy_from_table(pq.ParquetFile(folder / "nodes.parquet").read(), manifest["key"])
+            texts = tuple(NodeViewText(**row) for row in pq.ParquetFile(folder / "texts.parquet").read().to_pylist())
             vectors = unit_rows(np.load(folder / "vectors.npy").astype(np.float32))
             if vectors.shape[0] != len(texts):
                 raise ValueError(f"{vectors.shape[0]} vectors for {len(texts)} texts")
