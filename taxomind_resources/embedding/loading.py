@@ -29,15 +29,20 @@ def shared_embedder(settings: EmbeddingSettings, data: Path, recorded: Embedding
         if key not in _SHARED:
             _SHARED[key] = _built(settings, data.absolute())
         embedder = _SHARED[key]
-    differences = embedder.spec.differences(recorded) if recorded else []
-    if differences:
+    differing = embedder.spec.differing(recorded) if recorded else {}
+    if differing:
+        named = {name: pair for name, pair in differing.items() if name not in ("weights", "tokenizer")} or differing
         raise Fault(
             "index_stale",
-            "The configured embedding model is not the one that the index was built with.",
-            value=embedder.spec.model,
-            allowed=recorded.model if recorded else None,
-            next_step="Rebuild the index (asset group `views`), or set embedding.* back to the model of the index.",
-            details=[{"what": f"configured {difference} as in the index"} for difference in differences],
+            "The index was made with other embedding settings than the configured ones.",
+            value="; ".join(f"{name} = {mine!r}" for name, (mine, _) in named.items()),
+            allowed="; ".join(f"{name} = {theirs!r}" for name, (_, theirs) in named.items()) + ", as the index was made",
+            next_step="Rebuild with `taxomind taxonomy add KEY FILE` (a running `taxomind ui` rebuilds by itself), "
+            "or set embedding.* back.",
+            details=[
+                {"what": f"configured {name}: {mine!r}, not {theirs!r} as in the index"}
+                for name, (mine, theirs) in differing.items()
+            ],
         )
     return embedder
 

@@ -65,12 +65,12 @@ class EmbeddingSpec:
         """The text put before texts of this kind."""
         return self.query_prompt if kind == "query" else self.document_prompt
 
-    def differences(self, other: EmbeddingSpec) -> list[str]:
-        """Readable differences that make the vectors of `self` and `other` incomparable; empty when they fit."""
+    def differing(self, other: EmbeddingSpec) -> dict[str, tuple[Any, Any]]:
+        """What makes the vectors of `self` and `other` incomparable: name -> (own, other's); empty when they fit."""
         if self.vector_class == other.vector_class:
-            return []
+            return {}
         mine, theirs = self._compared(), other._compared()
-        return [f"{name}: {mine[name]!r}, not {theirs[name]!r}" for name in mine if mine[name] != theirs[name]]
+        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys."""

@@ -321,3 +321,12 @@ def test_queries_survive_a_taxonomy_that_comes_and_goes(catalogue, data, coverag
     assert process.returncode == 0
     assert counts <= {1, 4}
     assert counts
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT * FROM reports.absent", "SELECT * FROM absent.x", "SELECT missing FROM reports.coverage"]
+)
+def test_an_unknown_name_leads_to_the_list_of_tables(catalogue, sql):
+    with pytest.raises(Fault) as caught:
+        catalogue.query(sql)
+    assert "SHOW ALL TABLES" in caught.value.next_step

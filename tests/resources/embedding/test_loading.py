@@ -100,7 +100,11 @@ def test_an_index_made_with_another_model_asks_for_a_rebuild(settings, data, cha
     fault = fault_of(settings(), data, recorded=recorded)
     assert fault.code == "index_stale"
     assert len(fault.details) == 1
-    assert "Rebuild" in fault.next_step
+    (name,) = change
+    shown = name.removesuffix("_digest")
+    assert f"{shown} = " in str(fault.value)
+    assert str(fault.allowed).startswith(f"{shown} = {change[name]!r}")
+    assert "taxomind taxonomy add" in fault.next_step
 
 
 def test_int8_and_bfloat16_want_openvino(settings, data):

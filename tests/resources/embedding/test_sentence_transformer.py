@@ -112,4 +112,5 @@ def test_a_hub_that_cannot_be_reached_is_a_fault(settings, tmp_path):
     environment = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_DISABLE_TELEMETRY": "1"}
     environment.pop("HF_HOME", None)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60, check=True)
+    assert "licence: " in done.stdout
     assert done.stdout.startswith("model_unavailable |")

@@ -55,11 +55,11 @@ def test_prompts_and_cuts_change_the_vector_class_but_share_a_cache(make_spec, n
 )
 def test_what_leaves_vectors_comparable_leaves_the_class(make_spec, name, value):
     assert make_spec(**{name: value}).vector_class == make_spec().vector_class
-    assert make_spec(**{name: value}).differences(make_spec()) == []
+    assert make_spec(**{name: value}).differing(make_spec()) == {}
 
 
 def test_differences_name_what_does_not_fit(make_spec):
-    assert make_spec(dimensions=16, query_prompt="q: ").differences(make_spec()) == [
-        "query_prompt: 'q: ', not ''",
-        "dimensions: 16, not 26",
-    ]
+    assert make_spec(dimensions=16, query_prompt="q: ").differing(make_spec()) == {
+        "query_prompt": ("q: ", ""),
+        "dimensions": (16, 26),
+    }
