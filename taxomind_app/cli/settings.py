@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from taxomind_app.cli.session import Session, Taxonomy
+import typer
+
+from taxomind_app.cli.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +23,15 @@ TAXOMIND_ROUTING__ACCURACY_TARGET=0.9 taxomind settings --json
 _VALUE_COLUMNS: Final = 26
 
 
-def settings(session: Session, *, taxonomy: Taxonomy = None) -> None:
+_Taxonomy = Annotated[
+    str | None,
+    typer.Option(
+        "--taxonomy", "-t", metavar="KEY", help="As they hold for this taxonomy (default: the shared ones).", show_default=False
+    ),
+]
+
+
+def settings(session: Session, *, taxonomy: _Taxonomy = None) -> None:
     """List every setting with its value, its default and what it means.
 
     Values come from the file settings.toml in the data root, then from environment variables TAXOMIND_<GROUP>__<NAME>. A
