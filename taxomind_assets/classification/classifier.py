@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -173,11 +174,9 @@ class Classifier:
 
     def _answer_unique(self, texts: list[str], vectors: NDArray[np.float32]) -> Answers:
         blocks = list(_blocks(texts, self.block_size))
-        workers = min(available_cores(), len(blocks)) if self.scorer.single_threaded else 1
-        if workers <= 1:
-            return Answers.concatenate([self._answer_block(texts[block], vectors[block]) for block in blocks])
-        with ThreadPoolExecutor(max_workers=workers) as threads:
-            return Answers.concatenate(list(threads.map(lambda b: self._answer_block(texts[b], vectors[b]), blocks)))
+        in_turn = len(blocks) == 1 or available_cores() == 1 or not self.scorer.single_threaded
+        every = map if in_turn else _threads(os.getpid()).map
+        return Answers.concatenate(list(every(lambda block: self._answer_block(texts[block], vectors[block]), blocks)))
 
     @property
     def block_size(self) -> int:
@@ -273,6 +272,12 @@ def checked_texts(texts: Texts) -> list[str]:
 def _check_vectors(vectors: NDArray[np.float32] | None, shape: tuple[int, int]) -> None:
     if vectors is not None and vectors.shape != shape:
         raise Fault("invalid_input", "The vectors do not fit the texts.", value=vectors.shape, allowed=str(shape))
+
+
+@cache
+def _threads(process: int) -> ThreadPoolExecutor:
+    """The threads that score blocks; they are kept, because the products that each has prepared are. None survives a fork."""
+    return ThreadPoolExecutor(available_cores(), thread_name_prefix=f"scoring-{process}")
 
 
 def _blocks(texts: Sequence[str], size: int) -> Iterator[slice]:
