@@ -110,14 +110,14 @@ def pairs_from_taxonomy(rows: Iterable[tuple[str, str, str]], source: str = "") 
     kept = list(rows)
     english: dict[str, str] = {}
     for code, language, text in kept:
-        if _is_english(language) and text.strip():
+        if is_english(language) and text.strip():
             english.setdefault(code, text)
     pairs = [
-        AlignedPair(language, text, text if _is_english(language) else english[code], source)
+        AlignedPair(language, text, text if is_english(language) else english[code], source)
         for code, language, text in kept
         if code in english
     ]
-    if not any(not _is_english(pair.language) for pair in pairs):
+    if not any(not is_english(pair.language) for pair in pairs):
         raise Fault(
             "invalid_input",
             "No node of the taxonomy has both an English label and one in another language.",
@@ -160,7 +160,8 @@ def _pair(number: int, values: Sequence[str]) -> AlignedPair | None:
     return pair if pair.language and pair.text and pair.english else None
 
 
-def _is_english(language: str) -> bool:
+def is_english(language: str) -> bool:
+    """Whether a language code (BCP 47) is English of any region."""
     return language.casefold().replace("_", "-").split("-")[0] == "en"
 
 

@@ -11,6 +11,7 @@ When the measurement is done, the student is taught on everything, held-out labe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,14 @@ import numpy as np
 from taxomind_resources.crosslingual.features import MAX_BUCKET_BITS, feature_counts
 from taxomind_resources.crosslingual.measuring import HeldOutScore, measure
 from taxomind_resources.crosslingual.packing import BITS, PackedRows
-from taxomind_resources.crosslingual.pairs import AlignedPairs, held_out_labels, read_pairs
+from taxomind_resources.crosslingual.pairs import (
+    AlignedPair,
+    AlignedPairs,
+    held_out_labels,
+    is_english,
+    label_identity,
+    read_pairs,
+)
 from taxomind_resources.crosslingual.regression import ridge
 from taxomind_resources.crosslingual.student import Student, StudentSpec, projected
 from taxomind_resources.faults import Fault
@@ -220,7 +228,7 @@ class _Teacher:
             encoder_model=self._encoder.model,
             encoder_weights=self._encoder.weights_digest,
             encoder_dimensions=self._encoder.dimensions,
-            languages=tuple(sorted({pair.language for pair in pairs})),
+            languages=taught_languages(pairs),
             dims=options.dims,
             bucket_bits=options.bucket_bits,
             bits=options.bits,
@@ -244,6 +252,16 @@ def weighted(counts: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[np.flo
     lengths = np.sqrt(np.bincount(rows, values.astype(np.float64) ** 2, minlength=counts.shape[0]))
     values /= np.repeat(np.maximum(lengths, 1e-9), sizes).astype(np.float32)
     return type(counts)((values, counts.indices, counts.indptr), shape=counts.shape), idf
+
+
+def taught_languages(pairs: Sequence[AlignedPair]) -> tuple[str, ...]:
+    """English, and the languages that are translated: those where at least half of the texts are not their English label."""
+    total: Counter[str] = Counter()
+    translated: Counter[str] = Counter()
+    for pair in pairs:
+        total[pair.language] += 1
+        translated[pair.language] += is_english(pair.language) or label_identity(pair.text) != label_identity(pair.english)
+    return tuple(sorted(language for language in total if 2 * translated[language] >= total[language]))
 
 
 def even_draw(pairs: AlignedPairs, rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:

@@ -59,6 +59,19 @@ def test_project_gives_unit_rows_in_the_same_space(student: Student, encoder: Em
     assert similar.argmax(axis=1).tolist() == [0, 1]
 
 
+def test_blended_vectors_hold_meaning_and_spelling_of_understood_texts_only(student: Student, encoder: Embedder) -> None:
+    texts = ["green house", "maison verte", ""]
+    encoded = encoder.embed(texts, "document")
+    own, meaning = student.vectors(texts), student.project(encoded)
+    blended = student.blended(texts, encoded, np.array([True, False, True]))
+    assert np.linalg.norm(blended, axis=1) == pytest.approx([1, 1, 0], abs=1e-5)
+    assert blended[0] @ own[0] == pytest.approx(blended[0] @ meaning[0], abs=1e-5)
+    assert blended[1] == pytest.approx(own[1], abs=1e-6)
+    assert student.blended(texts, encoded)[1] @ meaning[1] > own[1] @ meaning[1]
+    with pytest.raises(Fault, match="not equally many"):
+        student.blended(texts[:2], encoded)
+
+
 def test_vectors_of_another_encoder_are_refused(student: Student, encoder: Embedder) -> None:
     assert student.spec.fits(encoder.spec)
     assert not student.spec.fits(replace(encoder.spec, weights_digest="c" * 64))

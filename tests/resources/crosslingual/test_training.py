@@ -10,7 +10,7 @@ import pytest
 from taxomind_resources.crosslingual.features import feature_counts
 from taxomind_resources.crosslingual.measuring import ranks
 from taxomind_resources.crosslingual.pairs import AlignedPair, AlignedPairs, held_out_labels
-from taxomind_resources.crosslingual.training import TrainedStudent, even_draw, train, weighted
+from taxomind_resources.crosslingual.training import TrainedStudent, even_draw, taught_languages, train, weighted
 from taxomind_resources.embedding.spec import Embedder
 from taxomind_resources.faults import Fault
 
@@ -106,6 +106,17 @@ def test_a_draw_is_even_over_languages(most: int, expected: dict[str, int]) -> N
     assert {language: languages.count(language) for language in expected} == expected
     assert (np.diff(drawn) > 0).all()
     assert (even_draw(pairs, np.arange(35), most, seed=0) == drawn).all()
+
+
+def test_languages_that_only_repeat_english_do_not_count_as_taught() -> None:
+    rows = [
+        ("ga", "Bread", "bread"),
+        ("ga", "Milk", "milk"),
+        ("de", "Brot", "bread"),
+        ("de", "Server", "server"),
+        ("en-GB", "Tea", "Tea"),
+    ]
+    assert taught_languages([AlignedPair(*row) for row in rows]) == ("de", "en-GB")
 
 
 def test_a_limit_on_pairs_is_kept(bilingual: list[AlignedPair], encoder: Embedder) -> None:
