@@ -186,7 +186,7 @@ def _progress(session: Session) -> Iterator[Callable[[str, Materialised | None],
             if made is None:
                 status.update(asset)
             else:
-                rows = "" if made.rows is None else f"{made.rows:,} {_UNITS.get(asset, 'rows')}"
+                rows = "" if made.rows is None else _counted(made.rows, _UNITS.get(asset, "rows"))
                 figures = f"{rows:>18}{made.seconds:>8.1f} s"
                 console.print(styled("  [green]✓[/] {asset}[dim]{figures}[/]", asset=f"{asset:<24}", figures=figures))
 
@@ -212,3 +212,9 @@ def _new_run_id() -> str:
     from uuid import uuid4
 
     return str(uuid4())
+
+
+def _counted(rows: int, unit: str) -> str:
+    """A number with its unit: `1 text judged`, `2 texts judged`."""
+    noun, _, rest = unit.partition(" ")
+    return f"{rows:,} {noun.removesuffix('s') if rows == 1 else noun}{' ' if rest else ''}{rest}"
