@@ -10,6 +10,7 @@ encoder cannot be trusted for a language, characters decide instead (`trust.py`)
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ from scipy import sparse
 from taxomind_assets.classification.row_maxima import RowMaxima
 from taxomind_assets.classification.trust import LanguageTrust
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
-from taxomind_assets.views.lexical import CountedTexts, HashedTfidf
+from taxomind_assets.views.lexical import CountedTexts, Grams, HashedTfidf
 from taxomind_resources.products import BATCH, RowProducts
 
 if TYPE_CHECKING:
@@ -59,7 +60,12 @@ TRUSTED: Final = Profile(
 #: For all other texts.
 UNTRUSTED: Final = Profile({"best_text": 1.0, "text_characters": 1.0, "whole_characters": 1.0, "path_characters": 1.0}, 4.0)
 VIEWS: Final = tuple(dict.fromkeys((*TRUSTED.weights, *UNTRUSTED.weights)))
-_LEXICAL: Final = ("text_characters", "whole_characters", "path_characters", "whole_words")
+_LEXICAL: Final[Mapping[str, tuple[str, Grams]]] = {
+    "text_characters": ("text", "character"),
+    "whole_characters": ("whole", "character"),
+    "path_characters": ("path", "character"),
+    "whole_words": ("whole", "word"),
+}
 #: Long texts share many words with every node; their lexical evidence is scaled by this many words over their own.
 _LONG_TEXT_WORDS: Final = 8.0
 #: n-grams in more documents than this cost most of the time and tell nodes apart least (0.2 points of accuracy in all).
@@ -69,9 +75,8 @@ _MAX_DOCUMENTS: Final = 100
 class _Lexical:
     """tf-idf of documents of nodes; a node's similarity is that of its nearest document."""
 
-    def __init__(self, documents: Sequence[tuple[int, str]], grams: str, nodes: int) -> None:
-        texts = [text for _, text in documents]
-        self._model = HashedTfidf.fit(texts, "word" if grams == "word" else "character", max_documents=_MAX_DOCUMENTS)
+    def __init__(self, documents: Sequence[tuple[int, str]], grams: Grams, nodes: int) -> None:
+        self._model = HashedTfidf.fit([text for _, text in documents], grams, max_documents=_MAX_DOCUMENTS)
         self._owners = np.array([node for node, _ in documents], np.int64)
         self._nodes = nodes
 
@@ -102,21 +107,21 @@ class Scorer:
         )
         self._ends = np.cumsum([named.size, examples.size, negatives.size])
         self._products = RowProducts(index.vectors[self._order])
+        self._fitting = threading.Lock()
+        self._fitted: dict[str, _Lexical] = {}
 
     @property
     def single_threaded(self) -> bool:
         """Whether a block keeps one core busy, so that several are best scored by several threads."""
         return self._products.single_threaded
 
-    @cached_property
-    def _lexical(self) -> dict[str, _Lexical]:
-        documents, n = self.index.documents, len(self.tree)
-        return {
-            "text_characters": _Lexical(documents["text"], "character", n),
-            "whole_characters": _Lexical(documents["whole"], "character", n),
-            "path_characters": _Lexical(documents["path"], "character", n),
-            "whole_words": _Lexical(documents["whole"], "word", n),
-        }
+    def _lexical(self, name: str) -> _Lexical:
+        """A lexical view, fitted when it is first needed: a text in a trusted language needs only two of them."""
+        with self._fitting:
+            if name not in self._fitted:
+                kind, grams = _LEXICAL[name]
+                self._fitted[name] = _Lexical(self.index.documents[kind], grams, len(self.tree))
+            return self._fitted[name]
 
     @cached_property
     def _context(self) -> sparse.csr_array:
@@ -156,7 +161,7 @@ class Scorer:
         for name in _LEXICAL:
             weight = _weights(name, trusted) * shortness
             if weight.any():
-                total += self._lexical[name](texts, weight)
+                total += self._lexical(name)(texts, weight)
         return total
 
     def _dense_logits(self, vectors: NDArray[np.float32], trusted: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -186,15 +191,15 @@ class Scorer:
             "path": self.index.path_vectors @ vectors.T,
             "ancestors": self._above @ naming,
         }
-        found |= {name: self.words(name, texts) for name in _LEXICAL}
-        weighted = {name: found[name] * _weights(name, trusted) for name in VIEWS}
+        found |= {name: self.words(name, texts) for name in _LEXICAL if _weights(name, trusted).any()}
+        weighted = {name: part * _weights(name, trusted) for name, part in found.items()}
         weighted["negative_examples"] = np.zeros_like(best)
         self._penalise(weighted["negative_examples"], similar, best, trusted)
         return {name: part for name, part in weighted.items() if name == "best_text" or np.any(part)}
 
     def words(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """One lexical view, float32[n, b]."""
-        return self._lexical[name](texts, _shortness(texts))
+        return self._lexical(name)(texts, _shortness(texts))
 
     def largest_logit(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Logit of a node with which all views agree fully, float32[b]."""
