@@ -15,6 +15,9 @@ import pytest
 
 from taxomind_app.cli.main import main
 
+# Workers of pytest-xdist set a width, which would fold what the tests look for.
+os.environ.pop("COLUMNS", None)
+
 TAXOMIND = str(Path(sys.executable).with_name("taxomind"))
 ANIMALS = """code,parent_code,label,definition,examples
 A,,Animals,Living beings that move and eat,"a creature
