@@ -74,7 +74,6 @@ class RetrievalSettings(_Group):
     enable_beam_selection: bool = Field(True, description="false: follow every top node")
     beam_rank: Literal["top3", "mean", "sum", "max"] = Field("top3", description="how top nodes are ranked")
     expand_neighbours: int = Field(0, ge=0, description="nearest other nodes added for each retrieved node")
-    exhaustive_nodes: int = Field(50_000, ge=0, description="score every node up to this many; above, only the candidates")
 
 
 class RoutingSettings(_Group):
