@@ -10,6 +10,7 @@ run: somebody who holds it open keeps working and stops nobody. Paths in the vie
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 #: The oldest file format that has all that the views need; newer formats cannot be opened by older clients.
 STORAGE_VERSION: Final = "v1.0.0"
 _KEY_MEANING: Final = "key of the taxonomy that the row belongs to"
-_TRIES: Final = 3
+_TRIES: Final = 12
+#: Seconds to wait before the second try; each further wait is as much longer.
+_PAUSE_S: Final = 0.01
 
 
 class Catalogue:
@@ -92,6 +95,7 @@ class Catalogue:
                 # A file may be removed between listing and reading it; the next try does not list it.
                 if not isinstance(error, duckdb.IOException) or not tries:
                     raise self._fault(error, sql) from error
+                time.sleep(_PAUSE_S * (_TRIES - tries))
 
     def statements(self) -> list[str]:
         """The SQL that makes schemas, views and comments, in order, each without its semicolon."""
