@@ -4,8 +4,8 @@ A batch is named by the content of its file, a shard by the batch and its number
 appears when it is whole and says what its answers depend on; a later run with the same answers to give skips it. Nothing is
 counted twice: the row of `classification.batches`, written last, says that a batch is complete.
 
-    <data>/staging/<key>/<batch>/<version>/texts/00000.parquet      shards of the file, in any format, as parquet
     <data>/staging/<key>/<batch>/<version>/texts/00000.parquet      shards of the file as parquet, whatever its format
+    <data>/staging/<key>/<batch>/<version>/answers/00000.parquet    their answers, until they are published
 """
 
 from __future__ import annotations
