@@ -1,0 +1,1 @@
+"""LEARNING: what people have told: corrections, and the evidence that they make."""
