@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 #: The oldest file format that has all that the views need; newer formats cannot be opened by older clients.
 STORAGE_VERSION: Final = "v1.0.0"
+#: How connections are opened; what else a query may not do is set on the open connection.
+CONNECTION_CONFIG: Final[Mapping[str, Any]] = MappingProxyType({"autoinstall_known_extensions": False})
 _KEY_MEANING: Final = "key of the taxonomy that the row belongs to"
 _TRIES: Final = 12
 #: Seconds to wait before the second try; each further wait is as much longer.
@@ -40,12 +44,16 @@ class Catalogue:
 
     Args:
         data: data root.
+        connect: opens the connections in memory that queries use; None = duckdb's own `connect`.
     """
 
-    def __init__(self, data: Path) -> None:
+    def __init__(
+        self, data: Path, connect: Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]] | None = None
+    ) -> None:
         self.file = data.absolute() / "taxomind.duckdb"
         self.script = data.absolute() / "taxomind.sql"
         self._outputs = Outputs(data.absolute())
+        self._connect = connect or _connection
 
     def publish(self, force: bool = False) -> bool:
         """Write both files if the views they should hold differ from those they hold; returns whether it wrote.
@@ -89,7 +97,7 @@ class Catalogue:
         while True:
             tries -= 1
             try:
-                with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
+                with self._connect() as opened, closing(opened) as connection:
                     return self._answer(connection, sql, parameters)
             except duckdb.Error as error:
                 # A file may be removed between listing and reading it; the next try does not list it.
@@ -151,7 +159,7 @@ class Catalogue:
                 next_step=next_step,
             )
         try:
-            with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
+            with _connection() as connection:
                 connection.execute(f"ATTACH {_literal(path)} AS catalogue (STORAGE_VERSION {_literal(STORAGE_VERSION)})")
                 connection.execute("USE catalogue")
                 for statement in self.statements():
@@ -173,6 +181,12 @@ class Catalogue:
         options = "hive_partitioning = true, hive_types = {'taxonomy_key': VARCHAR}"
         source = f"read_parquet('{files}', {options})"
         return f"CREATE OR REPLACE VIEW {_full(table)} AS SELECT {columns} FROM {source} WHERE taxonomy_key <> '{EMPTY_KEY}'"  # noqa: S608 (all quoted)
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    return duckdb.connect(config=dict(CONNECTION_CONFIG))
 
 
 def _comments(table: Table) -> list[str]:

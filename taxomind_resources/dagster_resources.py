@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dagster import ConfigurableResource
+from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
+from taxomind_resources.catalogue import CONNECTION_CONFIG, Catalogue
 from taxomind_resources.inbox import Inbox
 from taxomind_resources.index_store import IndexStore
 from taxomind_resources.outputs import Outputs
 from taxomind_resources.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from taxomind_resources.catalogue import Catalogue
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
     from taxomind_resources.embedding import Embedder
     from taxomind_resources.engine import Engine
     from taxomind_resources.vector_store import VectorStore
@@ -55,22 +60,29 @@ class InboxResource(ConfigurableResource[Any]):
 
 
 class OutputsResource(ConfigurableResource[Any]):
-    """Parquet outputs, and the DuckDB file with a view over each table."""
+    """Parquet outputs, and the door to them: DuckDB views, for people in a file, for assets and checks as `query`.
+
+    Queries use connections in memory with the same views, so no run ever holds the file that people open.
+    """
 
     settings: SettingsResource
+    duckdb: DuckDBResource
 
     def open(self) -> Outputs:
         """The outputs of the data root."""
         return Outputs(self.settings.root)
 
-    def publish(self) -> Catalogue:
-        """Give every table its schema and bring the DuckDB file up to date when the set of views changed."""
-        from taxomind_resources.catalogue import Catalogue
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """Answer one `SELECT` over the views, for example `SELECT * FROM taxonomy.nodes WHERE taxonomy_key = $key`.
 
-        catalogue = Catalogue(self.settings.root)
-        self.open().ensure_empty_tables()
-        catalogue.publish()
-        return catalogue
+        Raises:
+            Fault: as `Catalogue.query`.
+        """
+        return Catalogue(self.settings.root, self.duckdb.get_connection).query(sql, parameters)
+
+    def publish(self) -> None:
+        """Give every table its schema and bring the DuckDB file up to date when the set of views changed."""
+        Catalogue(self.settings.root).publish()
 
 
 class VectorStoreResource(ConfigurableResource[Any]):
@@ -132,10 +144,11 @@ def resources(data: str = "") -> dict[str, Any]:
         data: data root; '' = as `SettingsResource` says.
     """
     settings = SettingsResource(data=data)
+    duckdb = DuckDBResource(database=":memory:", connection_config=dict(CONNECTION_CONFIG))
     return {
         "settings": settings,
         "inbox": InboxResource(settings=settings),
-        "outputs": OutputsResource(settings=settings),
+        "outputs": OutputsResource(settings=settings, duckdb=duckdb),
         "vectors": VectorStoreResource(settings=settings, uri=""),
         "indexes": IndexStoreResource(settings=settings),
         "embedding": EmbeddingResource(settings=settings),

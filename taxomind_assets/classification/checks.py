@@ -1,6 +1,6 @@
 """Checks of the stage CLASSIFICATION."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dagster import AssetCheckExecutionContext, AssetCheckResult, asset_check
 
@@ -8,9 +8,6 @@ from taxomind_assets.by_key import Checked, check_each_key
 from taxomind_assets.classification.assets import classification_results
 from taxomind_assets.partitions import taxonomy_keys
 from taxomind_resources.dagster_resources import OutputsResource
-
-if TYPE_CHECKING:
-    from taxomind_resources.catalogue import Catalogue
 
 # What each batch claims against what the results hold; rows are numbered from 1, refused ones counted too.
 _COUNTS: Final = """
@@ -33,13 +30,12 @@ _REFUSED: Final = "SELECT count(*) AS found FROM classification.rejected_rows WH
 )
 def results_are_complete(context: AssetCheckExecutionContext, outputs: OutputsResource) -> AssetCheckResult:
     """Asks the same views that people query."""
-    catalogue = outputs.publish()
-    return check_each_key(context, lambda key: _completeness(key, catalogue))
+    return check_each_key(context, lambda key: _completeness(key, outputs))
 
 
-def _completeness(key: str, catalogue: "Catalogue") -> Checked:
-    batches = catalogue.query(_COUNTS, {"key": key}).to_pylist()
-    refused = catalogue.query(_REFUSED, {"key": key}).to_pylist()[0]["found"]
+def _completeness(key: str, outputs: OutputsResource) -> Checked:
+    batches = outputs.query(_COUNTS, {"key": key}).to_pylist()
+    refused = outputs.query(_REFUSED, {"key": key}).to_pylist()[0]["found"]
     problems = []
     for batch in batches:
         where = f"{batch['source_file']} (batch {batch['batch_id']})"

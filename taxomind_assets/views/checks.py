@@ -1,6 +1,6 @@
 """Checks of the stage VIEWS."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dagster import AssetCheckExecutionContext, AssetCheckResult, asset_check
 
@@ -14,6 +14,16 @@ from taxomind_resources.faults import Fault
 if TYPE_CHECKING:
     from taxomind_resources.outputs import Outputs
 
+_COVERED: Final = """
+    SELECT code, nodes.code IS NULL AS strange, coalesce(vectors.views, []) AS views
+    FROM (SELECT code FROM taxonomy.enriched_nodes WHERE taxonomy_key = $key) AS nodes
+    FULL JOIN (
+        SELECT code, list(DISTINCT view) AS views FROM views.node_vectors WHERE taxonomy_key = $key GROUP BY code
+    ) AS vectors USING (code)
+    ORDER BY code
+"""
+_VIEWS: Final = ("label", "definition", "example")
+
 
 @asset_check(
     asset=node_index,
@@ -22,8 +32,7 @@ if TYPE_CHECKING:
 )
 def views_cover_the_nodes(context: AssetCheckExecutionContext, outputs: OutputsResource) -> AssetCheckResult:
     """A node without a label vector could never be an answer."""
-    written = outputs.open()
-    return check_each_key(context, lambda key: _coverage(key, written))
+    return check_each_key(context, lambda key: _coverage(key, outputs))
 
 
 @asset_check(
@@ -43,18 +52,16 @@ def index_is_current(
     return check_each_key(context, check)
 
 
-def _coverage(key: str, outputs: "Outputs") -> Checked:
-    codes = set(outputs.read("taxonomy.enriched_nodes", key, columns=["code"])["code"].to_pylist())
-    rows = outputs.read("views.node_vectors", key, columns=["code", "view"])
-    covered: dict[str, set[str]] = {"label": set(), "definition": set(), "example": set()}
-    for code, view in zip(rows["code"].to_pylist(), rows["view"].to_pylist(), strict=True):
-        covered[view].add(code)
-    lacking = sorted(codes - covered["label"])
-    strange = sorted(set().union(*covered.values()) - codes)
+def _coverage(key: str, outputs: OutputsResource) -> Checked:
+    rows = outputs.query(_COVERED, {"key": key}).to_pylist()
+    nodes = [row for row in rows if not row["strange"]]
+    lacking = [row["code"] for row in nodes if "label" not in row["views"]]
+    strange = [row["code"] for row in rows if row["strange"]]
     problems = [f"{len(lacking)} nodes have no label vector: {', '.join(lacking[:20])}"] if lacking else []
     problems += [f"{len(strange)} vectors belong to no node: {', '.join(strange[:20])}"] if strange else []
-    shares = {f"nodes with a {view} vector": len(covered[view]) / max(len(codes), 1) for view in covered}
-    return Checked(tuple(problems), {"nodes": len(codes), **shares})
+    covered = {view: sum(view in row["views"] for row in nodes) for view in _VIEWS}
+    shares = {f"nodes with a {view} vector": covered[view] / max(len(nodes), 1) for view in _VIEWS}
+    return Checked(tuple(problems), {"nodes": len(nodes), **shares})
 
 
 def _staleness(key: str, outputs: "Outputs", index_version: str | None, vector_class: str) -> Checked:
