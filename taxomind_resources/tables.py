@@ -92,6 +92,7 @@ _REJECTED = (
     _column("raw", _text, "the row as it was read, as JSON, cut to 2,000 characters"),
 )
 
+_EVIDENCE = pa.list_(pa.struct([("correction_id", _text), ("code", _text), ("text", _text)]))
 _ALTERNATIVES = pa.list_(pa.struct([("code", _text), ("label", _text), ("confidence", _float)]))
 
 TABLES: Final[tuple[Table, ...]] = (
@@ -230,6 +231,123 @@ TABLES: Final[tuple[Table, ...]] = (
         ),
     ),
     Table("classification", "rejected_rows", "a text row that was refused", _REJECTED),
+    Table(
+        "learning",
+        "correction_files",
+        "a file of corrections as it was read",
+        (
+            _column("source_file", _text, "name of the file"),
+            _column("file_id", _text, "16 hex digits over name, size, time and the settings that it was read with"),
+            _column("rows", pa.int64(), "rows accepted"),
+            _column("rejected", pa.int64(), "rows refused"),
+            _column("columns", _text, "which of its columns were used"),
+            _column("problem", _text, "why the file, or the rest of it, could not be read; '' = it was read to its end"),
+        ),
+    ),
+    Table(
+        "learning",
+        "correction_rows",
+        "a row of a file of corrections, as it was accepted",
+        (
+            _column("file_id", _text, "as in learning.correction_files"),
+            _column("source_file", _text, "name of the file"),
+            _column("line", pa.int64(), "line of the file (CSV, JSONL), else the number of the row, from 1"),
+            _column("correction_id", _text, "id as given, else made of text, codes and annotator"),
+            _column("action", _text, "correct, confirm, withdraw, restore or move"),
+            _column("text_id", _text, "id of the text, '' when not stated"),
+            _column("text", _text, "the text, '' when the row only names a correction"),
+            _column("language", _text, "language as given, '' when not stated"),
+            _column("codes", _TEXTS, "codes as given, from the top down; of a move the old code and the new one"),
+            _column("source", _text, "where the row comes from, as given, '' when not stated"),
+            _column("annotator", _text, "who gave it, '' when not stated"),
+            _column("corrected_at", _TIME, "when, as given; null when not stated", null=True),
+        ),
+    ),
+    Table("learning", "rejected_rows", "a row of corrections, or a whole file, that was refused", _REJECTED),
+    Table(
+        "learning",
+        "corrections",
+        "a correction as people have left it",
+        (
+            _column("correction_id", _text, "identity; the same id twice is one correction"),
+            _column("text_id", _text, "id of the text, '' when not stated"),
+            _column("text", _text, "the text"),
+            _column("language", _text, "language as given, '' when not stated"),
+            _column("code", _text, "deepest code that the taxonomy has; null = it has none of them", null=True),
+            _column("given_codes", _TEXTS, "codes as given, from the top down"),
+            _column("action", _text, "correct: the answer was wrong; confirm: it was right"),
+            _column("source", _text, "where it comes from, as given"),
+            _column("annotator", _text, "who gave it, '' when not stated"),
+            _column("corrected_at", _TIME, "when, as given; null when not stated", null=True),
+            _column("status", _text, "applied, duplicate, superseded, unknown_code or withdrawn"),
+            _column("reason", _text, "why it does not count, '' when it does"),
+            _column("source_file", _text, "first file by name that holds it"),
+            _column("rows", pa.int64(), "input rows that say exactly this"),
+        ),
+    ),
+    Table(
+        "learning",
+        "evidence",
+        "a correction that counts, with its vector",
+        (
+            _column("correction_id", _text, "as in learning.corrections"),
+            _column("code", _text, "node that it speaks for"),
+            _column("text", _text, "the text that was embedded"),
+            _column("vector", pa.list_(_float), "its unit vector"),
+        ),
+    ),
+    Table(
+        "learning",
+        "centroids",
+        "a node's evidence",
+        (
+            _column("code", _text, "node"),
+            _column("count", pa.int64(), "corrections that speak for it"),
+            _column(
+                "vector_sum", pa.list_(pa.float64()), "plain sum of their unit vectors; divided by its length: the centroid"
+            ),
+            _column("updated_at", _TIME, "when the node's evidence last changed"),
+            _column("evidence_version", _text, "version of the evidence of all nodes"),
+        ),
+    ),
+    Table(
+        "learning",
+        "evidence_versions",
+        "a version of the evidence, as the change that made it",
+        (
+            _column("number", pa.int64(), "place in time, from 1"),
+            _column(
+                "evidence_version",
+                _text,
+                "hash of texts and codes, '' = no evidence; a state that returns has its version back",
+            ),
+            _column("parent_version", _text, "version before it"),
+            _column("made_at", _TIME, "when"),
+            _column("corrections", pa.int64(), "corrections that count"),
+            _column("nodes", pa.int64(), "nodes with evidence"),
+            _column("added", _EVIDENCE, "what began to count"),
+            _column("removed", _EVIDENCE, "what ceased to count"),
+        ),
+    ),
+    Table(
+        "learning",
+        "reviews",
+        "a correction that a person should look at",
+        (
+            _column("correction_id", _text, "as in learning.corrections"),
+            _column("text", _text, "the text"),
+            _column("code", _text, "node that it speaks for"),
+            _column("annotator", _text, "who gave it, '' when not stated"),
+            _column(
+                "kind",
+                _text,
+                "contradiction: others place the same text elsewhere; outlier: it is nearer to a sibling's evidence",
+            ),
+            _column("other_codes", _TEXTS, "where else the text is placed, or whose evidence is nearer"),
+            _column("difference", _float, "outlier: how much nearer, as a difference of cosines; else null", null=True),
+            _column("reason", _text, "in words"),
+        ),
+    ),
     Table(
         "reports",
         "errors",
