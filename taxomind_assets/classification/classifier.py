@@ -20,7 +20,6 @@ from taxomind_assets.classification.routing import Route, route
 from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.classification.stopping import force_leaf, stop_by_mass
 from taxomind_assets.views.index import NodeIndex
-from taxomind_assets.views.lexical import CountedTexts
 from taxomind_assets.views.texts import clean
 from taxomind_resources.embedding.runtimes import available_cores
 from taxomind_resources.faults import Fault
@@ -166,11 +165,10 @@ class Classifier:
         Raises:
             Fault: as `classify`.
         """
-        counted = CountedTexts.of(checked_texts(texts))
-        trusted = self.scorer.trust.of(counted)
-        _check_vectors(vectors, (len(counted), self.index.vectors.shape[1]))
-        known = self.embedder.embed(counted, "query") if vectors is None else vectors
-        return self.masses(self.scorer.logits(known, counted, trusted), trusted)
+        cleaned = checked_texts(texts)
+        _check_vectors(vectors, (len(cleaned), self.index.vectors.shape[1]))
+        query = self.scorer.query(self.embedder.embed(cleaned, "query") if vectors is None else vectors, cleaned)
+        return self.masses(self.scorer.logits(query), query.trusted)
 
     def _answer_unique(self, texts: list[str], vectors: NDArray[np.float32]) -> Answers:
         blocks = list(_blocks(texts, self.block_size))
@@ -186,10 +184,8 @@ class Classifier:
 
     def _answer_block(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> Answers:
         routing = self.settings.routing
-        texts = CountedTexts.of(texts)
-        trusted = self.scorer.trust.of(texts)
-        logits = self.scorer.logits(vectors, texts, trusted)
-        mass = self.masses(logits, trusted)
+        query = self.scorer.query(vectors, texts)
+        mass = self.masses(self.scorer.logits(query), query.trusted)
         found = route(self.index.tree, mass, routing.top_codes)
         decisions = self._decide(texts, vectors, mass, found)
         path, confidences = self._answer_path(decisions, mass, found)

@@ -29,16 +29,17 @@ def explain(classifier: Classifier, text: str) -> dict[str, Any]:
     """
     from taxomind_assets.classification.classifier import checked_texts
 
-    query = checked_texts([text])[0]
-    vectors = classifier.embedder.embed([query], "query")
-    answers = classifier.answers([query], vectors)
-    answer: dict[str, Any] = classifier.table([query], answers).to_pylist()[0]
-    if not query:
+    cleaned = checked_texts([text])[0]
+    vectors = classifier.embedder.embed([cleaned], "query")
+    answers = classifier.answers([cleaned], vectors)
+    answer: dict[str, Any] = classifier.table([cleaned], answers).to_pylist()[0]
+    if not cleaned:
         return {**answer, "belongs": 0.0, "levels": []}
-    parts = classifier.scorer.contributions(vectors, [query])
+    query = classifier.scorer.query(vectors, [cleaned])
+    parts = classifier.scorer.contributions(query)
     # A single small block in float32 and the sum of its parts agree to rounding.
     logits = np.sum([*parts.values()], axis=0).astype(np.float32)
-    mass = classifier.masses(logits, classifier.scorer.trust.of([query]))
+    mass = classifier.masses(logits, query.trusted)
     path = [node for node in answers.path[0].tolist() if node != ROOT]
     columns = {name: values[:, 0] for name, values in parts.items()}
     levels = [_step(classifier, mass, columns, node, vectors) for node in path]

@@ -72,7 +72,7 @@ def score_labelled(
     """Logits of labelled texts, in blocks."""
     blocks = [slice(start, start + _BLOCK) for start in range(0, len(texts), _BLOCK)]
     trusted = scorer.trust.of(texts)
-    logits = [scorer.logits(vectors[block], texts[block], trusted[block]) for block in blocks]
+    logits = [scorer.logits(scorer.query(vectors[block], texts[block], trusted[block])) for block in blocks]
     return LabelledLogits(np.concatenate(logits, axis=1), trusted, gold)
 
 

@@ -141,8 +141,8 @@ def pooled_scores(
 
 def _fused_cosines(scorer: Scorer, texts: Sequence[str], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Logits divided by the largest that the profile allows, float32[b, n]."""
-    ceiling = scorer.largest_logit(texts)
-    return np.ascontiguousarray((scorer.logits(vectors, texts) / ceiling).T)
+    query = scorer.query(vectors, texts)
+    return np.ascontiguousarray((scorer.logits(query) / scorer.largest_logit(query)).T)
 
 
 def decide_by_rules(

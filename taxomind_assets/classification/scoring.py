@@ -1,87 +1,31 @@
-"""From texts and their vectors to one score per node: every view apart, then a weighted sum.
+"""From texts and their vectors to one logit per node: every view apart, then a weighted sum.
 
-Scores are kept node-major, [n, b]: sums over subtrees, maxima over a node's texts and steps down the tree are then
-operations on whole rows, which a processor does many at a time.
-
-The default weights need no labels. They were chosen on several public taxonomies at once: keeping each text of a node as a
-vector of its own and adding raw cosines is better than one concatenated text and than reciprocal-rank fusion. Where the
-encoder cannot be trusted for a language, characters decide instead (`trust.py`).
+The views of the node index are in `base_views.py`, their weights in `fusion.py`; `added_views.py` says how further views join.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
-from taxomind_assets.classification.row_maxima import RowMaxima
-from taxomind_assets.classification.trust import LanguageTrust
+from taxomind_assets.classification.added_views import AddedView, Block, KnownBlocks
+from taxomind_assets.classification.base_views import DENSE, LEXICAL, BaseViews
+from taxomind_assets.classification.fusion import SHIPPED, FusionWeights
+from taxomind_assets.classification.queries import Query, shortness
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
-from taxomind_assets.views.lexical import CountedTexts, Grams, HashedTfidf
-from taxomind_resources.products import BATCH, RowProducts
+from taxomind_resources.products import BATCH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from taxomind_assets.classification.trust import LanguageTrust
     from taxomind_assets.views.index import NodeIndex
 
 Features = dict[str, "NDArray[np.float32]"]
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Weights of the views, and the scale that turns a fused score into a logit."""
-
-    weights: Mapping[str, float]
-    scale: float
-
-    def logit_weight(self, name: str) -> float:
-        """What one unit of a view adds to the logit."""
-        return self.scale * self.weights.get(name, 0.0)
-
-
-#: For texts in a language that the encoder knows.
-TRUSTED: Final = Profile(
-    {
-        "best_text": 1.0,
-        "whole": 1.0,
-        "path": 0.25,
-        "ancestors": 0.25,
-        "whole_characters": 0.3,
-        "whole_words": 0.3,
-    },
-    7.5,
-)
-#: For all other texts.
-UNTRUSTED: Final = Profile({"best_text": 1.0, "text_characters": 1.0, "whole_characters": 1.0, "path_characters": 1.0}, 4.0)
-VIEWS: Final = tuple(dict.fromkeys((*TRUSTED.weights, *UNTRUSTED.weights)))
-_LEXICAL: Final[Mapping[str, tuple[str, Grams]]] = {
-    "text_characters": ("text", "character"),
-    "whole_characters": ("whole", "character"),
-    "path_characters": ("path", "character"),
-    "whole_words": ("whole", "word"),
-}
-#: Long texts share many words with every node; their lexical evidence is scaled by this many words over their own.
-_LONG_TEXT_WORDS: Final = 8.0
-#: n-grams in more documents than this cost most of the time and tell nodes apart least (0.2 points of accuracy in all).
-_MAX_DOCUMENTS: Final = 100
-
-
-class _Lexical:
-    """tf-idf of documents of nodes; a node's similarity is that of its nearest document."""
-
-    def __init__(self, documents: Sequence[tuple[int, str]], grams: Grams, nodes: int) -> None:
-        self._model = HashedTfidf.fit([text for _, text in documents], grams, max_documents=_MAX_DOCUMENTS)
-        self._owners = np.array([node for node, _ in documents], np.int64)
-        self._nodes = nodes
-
-    def __call__(self, texts: Sequence[str], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._model.group_similarities(texts, self._owners, self._nodes, weights)
 
 
 class Scorer:
@@ -89,147 +33,172 @@ class Scorer:
 
     Args:
         index: the node index.
-        negative_weight: how much a node loses for a negative example that is nearer than its own texts.
+        negative_weight: how much a node loses for a negative example that is nearer than its own texts, as a share of the
+            weight of its best text.
+        added: further views.
+        fitted: weights that replace the shipped ones, feature by feature.
+        base: the base views of this index, when they exist already.
     """
 
-    def __init__(self, index: NodeIndex, negative_weight: float = 0.5) -> None:
+    def __init__(
+        self,
+        index: NodeIndex,
+        negative_weight: float = 0.5,
+        *,
+        added: Sequence[AddedView] = (),
+        fitted: FusionWeights | None = None,
+        base: BaseViews | None = None,
+    ) -> None:
         self.index = index
         self.negative_weight = negative_weight
         self.tree: Taxonomy = index.tree
-        self.trust = LanguageTrust.fit(index)
-        named = index.naming_rows
-        examples, negatives = index.rows_of("example"), index.rows_of("negative")
-        self._naming = RowMaxima.of(index.owners[named])
-        self._examples = RowMaxima.of(index.owners[examples])
-        self._negatives = RowMaxima.of(index.owners[negatives])
-        self._order = np.concatenate(
-            (named[self._naming.order], examples[self._examples.order], negatives[self._negatives.order])
-        )
-        self._ends = np.cumsum([named.size, examples.size, negatives.size])
-        self._products = RowProducts(index.vectors[self._order])
-        self._fitting = threading.Lock()
-        self._fitted: dict[str, _Lexical] = {}
+        self.base = base or BaseViews(index)
+        self.trust: LanguageTrust = self.base.trust
+        self.added = tuple(added)
+        self.fitted = fitted
+        weights = SHIPPED
+        for view in self.added:
+            weights = weights.over(view.weights)
+        self.weights = fitted.over(weights) if fitted else weights
+
+    def with_views(self, added: Sequence[AddedView]) -> Scorer:
+        """The same scorer with other added views."""
+        return Scorer(self.index, self.negative_weight, added=added, fitted=self.fitted, base=self.base)
+
+    def with_weights(self, fitted: FusionWeights | None) -> Scorer:
+        """The same scorer with other fitted weights."""
+        return Scorer(self.index, self.negative_weight, added=self.added, fitted=fitted, base=self.base)
 
     @property
     def single_threaded(self) -> bool:
         """Whether a block keeps one core busy, so that several are best scored by several threads."""
-        return self._products.single_threaded
+        return self.base.products.single_threaded
 
-    def _lexical(self, name: str) -> _Lexical:
-        """A lexical view, fitted when it is first needed: a text in a trusted language needs only two of them."""
-        with self._fitting:
-            if name not in self._fitted:
-                kind, grams = _LEXICAL[name]
-                self._fitted[name] = _Lexical(self.index.documents[kind], grams, len(self.tree))
-            return self._fitted[name]
-
-    @cached_property
-    def _context(self) -> sparse.csr_array:
-        """float32 [n, m]: whole and path view by their logit weights, out of the similarities of the single texts.
-
-        Both are weighted means of vectors, and a product with a mean is the mean of the products.
-        """
-        weights = [TRUSTED.logit_weight(name) for name in ("whole", "path")]
-        combined = weights[0] * self.index.whole_mixture + weights[1] * self.index.path_mixture
-        return sparse.csr_array(combined[:, self._order], dtype=np.float32)
-
-    @cached_property
-    def _above(self) -> sparse.csr_array:
-        """float32 [n, n]: mean over the strict ancestors; rows of top nodes are empty."""
-        tree = self.tree
-        nodes, places = np.nonzero((tree.paths != ROOT) & (np.arange(tree.depth) < tree.depths[:, None] - 1))
-        shares = (1 / np.maximum(tree.depths[nodes] - 1, 1)).astype(np.float32)
-        return sparse.csr_array((shares, (nodes, tree.paths[nodes, places])), shape=(len(tree), len(tree)))
-
-    def logits(
-        self, vectors: NDArray[np.float32], texts: Sequence[str], trusted: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
-        """Fused scores as logits, float32[n, b]; softmax over leaves gives probabilities.
+    def query(self, vectors: NDArray[np.float32], texts: Sequence[str], trusted: NDArray[np.float32] | None = None) -> Query:
+        """A block of texts to score.
 
         Args:
             vectors: float32[b, d], unit rows.
             texts: the b texts themselves.
             trusted: float32[b], how far the encoder is trusted with each text; `trust.of(texts)` when None.
         """
-        texts = CountedTexts.of(texts)
-        trusted = self.trust.of(texts) if trusted is None else trusted
-        total = np.empty((len(self.tree), len(texts)), np.float32)
-        for start in range(0, len(texts), BATCH):
+        return Query.of(vectors, texts, self.trust, trusted)
+
+    def logits(self, query: Query) -> NDArray[np.float32]:
+        """Fused scores as logits, float32[n, b]; softmax over leaves gives probabilities."""
+        total = np.empty((len(self.tree), len(query)), np.float32)
+        best = np.empty_like(total) if self.added else None
+        for start in range(0, len(query), BATCH):
             columns = slice(start, start + BATCH)
-            total[:, columns] = self._dense_logits(vectors[columns], trusted[columns])
-        shortness = _shortness(texts)
-        for name in _LEXICAL:
-            weight = _weights(name, trusted) * shortness
-            if weight.any():
-                total += self._lexical(name)(texts, weight)
+            total[:, columns], best_here = self._dense_logits(query.vectors[columns], query.trusted[columns])
+            if best is not None:
+                best[:, columns] = best_here
+        asked: Features = {}
+        if best is not None:
+            known = self._known(query, best)
+            for name, block in self._added_blocks(query, known):
+                block.add_to(total, self.weights.of(name, query.trusted))
+            asked = known.asked
+        for name in LEXICAL:
+            weight = self.weights.of(name, query.trusted)
+            if name in asked:
+                total += asked[name] * weight
+            elif weight.any():
+                total += self._signed_lexical(name, query, weight)
         return total
 
-    def _dense_logits(self, vectors: NDArray[np.float32], trusted: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The part of the logits that comes from vectors, float32[n, b]."""
-        similar = self._products(vectors)
-        context = self._context @ similar if trusted.any() else None  # before the maxima overwrite the similarities
-        naming, best = self._best_texts(similar)
-        total = best * _weights("best_text", trusted)
+    def _signed_lexical(self, name: str, query: Query, weight: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A lexical view times weights, which fitting may have made negative."""
+        if (weight >= 0).all():
+            return self.base.lexical(name, query.texts, weight * query.shortness)
+        return self.words(name, query.texts) * weight
+
+    def _dense_logits(
+        self, vectors: NDArray[np.float32], trusted: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The part of the logits that comes from vectors, and the best cosine of each node, float32[n, b] each."""
+        similar = self.base.products(vectors)
+        shares = ((False, 1 - trusted), (True, trusted))
+        contexts = [  # before the maxima overwrite the similarities
+            (self._contexts[mode] @ similar) * share for mode, share in shares if share.any() and self._contexts[mode].nnz
+        ]
+        naming, best = self.base.best_texts(similar)
+        total = best * self.weights.of("best_text", trusted)
         self._penalise(total, similar, best, trusted)
-        if context is not None:
-            context *= trusted
+        for context in contexts:
             total += context
-            total += (self._above @ naming) * _weights("ancestors", trusted)
-        return total
+        ancestors = self.weights.of("ancestors", trusted)
+        if ancestors.any():
+            total += (self.base.above @ naming) * ancestors
+        return total, best
 
-    def contributions(
-        self, vectors: NDArray[np.float32], texts: Sequence[str], trusted: NDArray[np.float32] | None = None
-    ) -> Features:
-        """What each view adds to the logit, float32[n, b] each; they add up to `logits` (same arguments)."""
-        texts = CountedTexts.of(texts)
-        trusted = self.trust.of(texts) if trusted is None else trusted
-        similar = self._products(vectors).copy()
-        naming, best = self._best_texts(similar)
-        found: Features = {
-            "best_text": best,
-            "whole": self.index.whole_vectors @ vectors.T,
-            "path": self.index.path_vectors @ vectors.T,
-            "ancestors": self._above @ naming,
+    @cached_property
+    def _contexts(self) -> dict[bool, sparse.csr_array]:
+        """Per mode float32 [n, m]: whole and path view by their weights, out of the similarities of the single texts.
+
+        Both are weighted means of vectors, and a product with a mean is the mean of the products.
+        """
+        found = {}
+        for mode in (False, True):
+            weights = self.weights.mode(mode)
+            combined = weights.get("whole", 0.0) * self.index.whole_mixture + weights.get("path", 0.0) * self.index.path_mixture
+            combined.eliminate_zeros()
+            found[mode] = sparse.csr_array(combined[:, self.base.order], dtype=np.float32)
+        return found
+
+    def features(self, query: Query) -> dict[str, Block]:
+        """Every feature of the fusion without its weight; `negative_examples` is already the share of `best_text` lost."""
+        similar = self.base.products(query.vectors).copy()
+        naming, best = self.base.best_texts(similar)
+        known = self._known(query, best)
+        nodes, excess = self.base.negative_excess(similar, best)
+        found = {
+            "best_text": Block(best),
+            "whole": Block(known.whole),
+            "path": Block(self.index.path_vectors @ query.vectors.T),
+            "ancestors": Block(self.base.above @ naming),
+            "negative_examples": Block(excess * np.float32(-self.negative_weight), nodes),
         }
-        found |= {name: self.words(name, texts) for name in _LEXICAL if _weights(name, trusted).any()}
-        weighted = {name: part * _weights(name, trusted) for name, part in found.items()}
-        weighted["negative_examples"] = np.zeros_like(best)
-        self._penalise(weighted["negative_examples"], similar, best, trusted)
-        return {name: part for name, part in weighted.items() if name == "best_text" or np.any(part)}
+        found |= dict(self._added_blocks(query, known))
+        return found | {name: Block(known.words(name)) for name in LEXICAL}
+
+    def contributions(self, query: Query) -> Features:
+        """What each feature adds to the logit, float32[n, b] each; they add up to `logits`."""
+        weighted: Features = {}
+        for name, block in self.features(query).items():
+            weight = self.weights.of("best_text" if name == "negative_examples" else name, query.trusted)
+            part = block.dense(len(self.tree)) * weight
+            if name == "best_text" or np.any(part):
+                weighted[name] = part
+        return weighted
 
     def words(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """One lexical view, float32[n, b]."""
-        return self._lexical(name)(texts, _shortness(texts))
+        return self.base.lexical(name, texts, shortness(texts))
 
-    def largest_logit(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def largest_logit(self, query: Query) -> NDArray[np.float32]:
         """Logit of a node with which all views agree fully, float32[b]."""
-        trusted = self.trust.of(texts)
-        total: NDArray[np.float32] = np.sum([_weights(name, trusted) for name in VIEWS], axis=0, dtype=np.float32)
+        agreement = dict.fromkeys((*DENSE, *LEXICAL), 1.0)
+        for view in self.added:
+            agreement |= view.agreement
+        parts = [value * self.weights.of(name, query.trusted) for name, value in agreement.items()]
+        total: NDArray[np.float32] = np.sum(parts, axis=0, dtype=np.float32)
         return total
 
-    def _best_texts(self, similar: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Best cosine per node among its labels and definitions, and among all its texts, float32[n, b] each.
+    def _known(self, query: Query, best: NDArray[np.float32]) -> KnownBlocks:
+        return KnownBlocks(best, lambda name: self.words(name, query.texts), lambda: self.index.whole_vectors, query)
 
-        Args:
-            similar: float32[m, b] in the order of `_order`, overwritten up to the negative examples.
-        """
-        naming = np.zeros((len(self.tree), similar.shape[1]), np.float32)
-        naming[self._naming.groups] = self._naming(similar[: self._ends[0]])
-        best = naming.copy()
-        examples = self._examples(similar[self._ends[0] : self._ends[1]])
-        groups = self._examples.groups
-        best[groups] = np.maximum(best[groups], examples)
-        return naming, best
+    def _added_blocks(self, query: Query, known: KnownBlocks) -> Iterator[tuple[str, Block]]:
+        for view in self.added:
+            yield from view.blocks(query, known).items()
 
     def _penalise(
         self, total: NDArray[np.float32], similar: NDArray[np.float32], best: NDArray[np.float32], trusted: NDArray[np.float32]
     ) -> None:
         """Take from `total` [n, b] what nodes lose to negative examples that are nearer than their best text."""
-        groups = self._negatives.groups
-        if groups.size and self.negative_weight:
-            nearest = self._negatives(similar[self._ends[1] :])
-            excess = np.maximum(nearest - best[groups], 0)
-            total[groups] -= excess * (np.float32(self.negative_weight) * _weights("best_text", trusted))
+        nodes, excess = self.base.negative_excess(similar, best)
+        if nodes.size and self.negative_weight:
+            total[nodes] -= excess * (np.float32(self.negative_weight) * self.weights.of("best_text", trusted))
 
     def nearest_texts(self, vectors: NDArray[np.float32], nodes: Sequence[int]) -> list[int]:
         """For each vector and its node: row of the node's text that is nearest (for explanations), -1 for `ROOT`."""
@@ -239,15 +208,3 @@ class Scorer:
             own = np.array([row for row in range(first, last) if self.index.texts[row].view != "negative"], np.int64)
             rows.append(int(own[np.argmax(self.index.vectors[own] @ vector)]) if node != ROOT else -1)
         return rows
-
-
-def _weights(name: str, trusted: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logit weight of a view for each text, float32[b]."""
-    return (TRUSTED.logit_weight(name) * trusted + UNTRUSTED.logit_weight(name) * (1 - trusted)).astype(np.float32)
-
-
-def _shortness(texts: Sequence[str]) -> NDArray[np.float32]:
-    """float32[b] in 0..1: 1 up to eight words, then falling (lexical views mislead on long texts, measured)."""
-    words = np.fromiter((text.count(" ") + 1 for text in texts), np.float32, len(texts))
-    shares: NDArray[np.float32] = np.minimum(1.0, _LONG_TEXT_WORDS / words).astype(np.float32)
-    return shares

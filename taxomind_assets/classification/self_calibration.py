@@ -16,7 +16,7 @@ import numpy as np
 
 from taxomind_assets.classification.calibration import Calibration, masses, noise_texts
 from taxomind_assets.classification.label_calibration import fit_temperature
-from taxomind_assets.classification.scoring import TRUSTED, UNTRUSTED, Scorer
+from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.taxonomy.tree import Taxonomy
 from taxomind_assets.views.texts import clean
 
@@ -38,11 +38,11 @@ _ROUNDS: Final = 8
 #: Share of the noise texts that must get no answer, and share of the taxonomy's own labels that may get none.
 _NOISE_SHARE: Final = 0.95
 _OWN_SHARE: Final = 0.05
-#: How far real texts reach below labels, as a share of the profile's scale.
+#: How far real texts reach below labels, as a share of the weight of the best text.
 _OWN_MARGIN: Final = 0.13
 _OWN_SAMPLE: Final = 400
 _FEWEST_LEAVES: Final = 20
-_MODES: Final = ((0.0, UNTRUSTED), (1.0, TRUSTED))
+_MODES: Final = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def own_calibration(index: NodeIndex, embed: Embed) -> Calibration:
     other = frozenset(index.languages) - index.trusted_languages
     temperatures = [
         own_temperature(index, languages, mode, embed)
-        for languages, (mode, _) in zip((other, index.trusted_languages), _MODES, strict=True)
+        for languages, mode in zip((other, index.trusted_languages), _MODES, strict=True)
     ]
     calibration = Calibration(temperature=(temperatures[0], temperatures[1]))
     return replace(calibration, nowhere_energy=nowhere_energy(index, calibration, embed))
@@ -132,10 +132,11 @@ def nowhere_energy(index: NodeIndex, calibration: Calibration, embed: Embed) -> 
     noise, scorer = list(noise_texts()), Scorer(index)
     own_vectors, noise_vectors = embed(own), embed(noise)
     found = []
-    for trusted, profile in _MODES:
+    for trusted in _MODES:
+        scale = scorer.weights.mode(bool(trusted))["best_text"]
         outside = _energies(scorer, calibration, noise, noise_vectors, trusted)
         inside = _energies(scorer, calibration, own, own_vectors, trusted, without=leaves)
-        lowest = np.quantile(inside, _OWN_SHARE) - _OWN_MARGIN * profile.scale
+        lowest = np.quantile(inside, _OWN_SHARE) - _OWN_MARGIN * scale
         found.append(round(float(min(np.quantile(outside, _NOISE_SHARE), lowest)), 4))
     return found[0], found[1]
 
@@ -160,7 +161,8 @@ def _logits(scorer: Scorer, texts: Sequence[str], vectors: NDArray[np.float32], 
     parts = []
     for start in range(0, len(texts), _BLOCK):
         block = texts[start : start + _BLOCK]
-        parts.append(scorer.logits(vectors[start : start + _BLOCK], block, np.full(len(block), trusted, np.float32)))
+        known = np.full(len(block), trusted, np.float32)
+        parts.append(scorer.logits(scorer.query(vectors[start : start + _BLOCK], block, known)))
     return np.concatenate(parts, axis=1)
 
 

@@ -100,7 +100,7 @@ def read_texts(
     """
     block = TextBlock()
     empty = True
-    for item in _items(path, maker or RowMaker(path.name, text_settings, limits, labelled), limits):
+    for item in read_items(path, maker or RowMaker(path.name, text_settings, limits, labelled), limits):
         block.add(item)
         if len(block) + len(block.rejected) >= block_rows:
             yield block
@@ -134,7 +134,12 @@ def detect_text_format(path: Path, head: bytes) -> Format:
     return known
 
 
-def _items(path: Path, rows: RowMaker, limits: LimitSettings) -> Items:
+def read_items(path: Path, rows: RowMaker, limits: LimitSettings) -> Items:
+    """The rows of a file one by one, as `rows` makes them, and those that are refused.
+
+    Raises:
+        Fault: as `read_texts`.
+    """
     head = check_file(path, limits)
     kind = detect_text_format(path, head)
     if kind == "parquet":

@@ -130,7 +130,7 @@ def test_pooling_takes_the_best_view_or_the_mean_of_two_or_the_sum(scorer: Score
     kept = ~np.isnan(stacked).any(axis=0)
     np.testing.assert_allclose(two[kept], expected[kept], atol=1e-6)
     fused = pooled(view_pooling="fusion")
-    np.testing.assert_array_equal(fused.argmax(axis=1), scorer.logits(vectors, TEXTS).argmax(axis=0))
+    np.testing.assert_array_equal(fused.argmax(axis=1), scorer.logits(scorer.query(vectors, TEXTS)).argmax(axis=0))
     assert (np.abs(fused) <= 1 + 1e-5).all()
 
 

@@ -101,7 +101,8 @@ def _surprise(index: NodeIndex, temperature: float, trusted: float) -> float:
         gone = set(held.texts)
         rows = [i for i, text in enumerate(index.texts) if text.text not in gone]
         rest = replace(index, tree=held.rest, texts=tuple(index.texts[i] for i in rows), vectors=index.vectors[rows])
-        logits = Scorer(rest).logits(embed(held.texts), held.texts, np.full(len(held.texts), trusted, np.float32))
+        scorer = Scorer(rest)
+        logits = scorer.logits(scorer.query(embed(held.texts), held.texts, np.full(len(held.texts), trusted, np.float32)))
         scaled = np.where(index.tree.is_leaf[:, None], logits, -np.inf) / temperature
         scaled = scaled - scaled.max(axis=0)
         losses += (np.log(np.exp(scaled).sum(axis=0)) - scaled[held.nodes, np.arange(len(held.texts))]).tolist()

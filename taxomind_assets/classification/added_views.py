@@ -1,0 +1,122 @@
+"""What a further view must offer to take part in the fusion: evidence, voters and the cross-lingual student are such views.
+
+A view gives unweighted features by name, each as a `Block` of numbers for some nodes and all texts of a query. The scorer
+multiplies them by their weights; logits, contributions, the largest logit, explanations and fitting then include the view
+without knowing it. A view is immutable and safe to share between threads, and its numbers for a text must depend on no other
+text of the query.
+
+    class Letters:
+        '''A node gets 1 when its code begins with the letter that the text begins with.'''
+
+        weights = FusionWeights(untrusted={"first_letter": 0.5}, trusted={"first_letter": 0.1})
+        agreement = {"first_letter": 1.0}
+        version = "1"
+
+        def blocks(self, query: Query, known: KnownBlocks) -> dict[str, Block]:
+            same = ...                            # float32[n, b]
+            return {"first_letter": Block(same)}  # or Block(some, nodes) with int64[g] `nodes` and float32[g, b] `some`
+
+    scorer = Scorer(index, added=[Letters()])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from taxomind_assets.classification.fusion import FusionWeights
+    from taxomind_assets.classification.queries import Query
+
+
+@dataclass(frozen=True)
+class Block:
+    """One feature of a query.
+
+    Attributes:
+        values: float32[n, b] for all nodes, or float32[g, b] for `nodes`; other nodes have 0.
+        nodes: int64[g], different positions; None = all nodes in order.
+    """
+
+    values: NDArray[np.float32]
+    nodes: NDArray[np.int64] | None = None
+
+    def add_to(self, total: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+        """Add the feature times `weights` float32[b] to `total` float32[n, b]."""
+        if self.nodes is None:
+            total += self.values * weights
+        else:
+            total[self.nodes] += self.values * weights
+
+    def dense(self, n: int) -> NDArray[np.float32]:
+        """The feature of all n nodes, float32[n, b]."""
+        if self.nodes is None:
+            return self.values
+        whole = np.zeros((n, self.values.shape[1]), np.float32)
+        whole[self.nodes] = self.values
+        return whole
+
+
+class KnownBlocks:
+    """Similarities of a query with the node texts, which added views may build on; computed when asked for.
+
+    Args:
+        best_text: float32[n, b], best cosine among all texts of each node.
+        words: gives a lexical view by name, float32[n, b] (see `base_views.LEXICAL`), scaled by the texts' shortness.
+        whole_vectors: float32[n, d], unit rows.
+        query: the query.
+    """
+
+    def __init__(
+        self,
+        best_text: NDArray[np.float32],
+        words: Callable[[str], NDArray[np.float32]],
+        whole_vectors: Callable[[], NDArray[np.float32]],
+        query: Query,
+    ) -> None:
+        self.best_text = best_text
+        self._words = words
+        self._whole_vectors = whole_vectors
+        self._query = query
+        self.asked: dict[str, NDArray[np.float32]] = {}
+
+    def words(self, name: str) -> NDArray[np.float32]:
+        """A lexical view, float32[n, b]; do not change it."""
+        if name not in self.asked:
+            self.asked[name] = self._words(name)
+        return self.asked[name]
+
+    @cached_property
+    def whole(self) -> NDArray[np.float32]:
+        """Cosines with the whole vectors of the nodes, float32[n, b]; do not change it."""
+        return self._whole_vectors() @ self._query.vectors.T
+
+
+class AddedView(Protocol):
+    """A view that joins the fusion; see the module's docstring for an example."""
+
+    @property
+    def weights(self) -> FusionWeights:
+        """Shipped weights of its features; fitted weights replace them by name."""
+
+    @property
+    def agreement(self) -> Mapping[str, float]:
+        """Every feature that it may give, with the value for a node that agrees fully with a text."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever its numbers may change."""
+
+    def blocks(self, query: Query, known: KnownBlocks) -> Mapping[str, Block]:
+        """Unweighted features; one that is left out is 0 everywhere.
+
+        Args:
+            query: b texts.
+            known: similarities of the query with the node texts.
+        """
