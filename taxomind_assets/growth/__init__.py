@@ -1,0 +1,1 @@
+"""GROWTH: what does not fit is watched; a person decides whether the taxonomy grows."""
