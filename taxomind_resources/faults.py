@@ -31,6 +31,10 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "invalid_taxonomy": FaultKind(
         "The taxonomy is not a valid tree", 422, 1, "Correct the rows named and add the file again; the last version stays."
     ),
+    "invalid_crosswalk": FaultKind(
+        "The crosswalk does not fit the two editions", 422, 1, "Correct the rows named and try again; nothing has changed."
+    ),
+    "revision_conflict": FaultKind("The taxonomy has moved on", 409, 1, "Look at `taxomind taxonomy history KEY` first."),
     "unreadable_file": FaultKind("The file cannot be read", 422, 1, "Check the path, the encoding (UTF-8) and the format."),
     "unsupported_format": FaultKind("The file format is not supported", 415, 2, "Convert the file to a supported format."),
     "missing_column": FaultKind("A required column is missing", 422, 1, "Add the column or rename the one that holds it."),

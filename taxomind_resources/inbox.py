@@ -2,6 +2,7 @@
 
     <data>/inbox/<key>/taxonomy.csv | .json | .ttl | .rdf | .xml
     <data>/inbox/<key>/texts/*  corrections/*  labelled/*        (.csv, .jsonl or .parquet)
+    <data>/inbox/<key>/revisions/0001.json ...                   how editions follow one another (see taxonomy/revision.py)
     <data>/inbox/<key>/earlier/*                                 taxonomy files that `put` replaced
 
 Only complete files count: those that nobody has touched for some seconds. Inputs are never changed; the state of a folder is a
@@ -47,6 +48,7 @@ SUFFIXES: Final = {
     "texts": _ROWS,
     "corrections": _ROWS,
     "labelled": (*_ROWS, ".json"),
+    "revisions": (".json",),
 }
 _EARLIER: Final = "earlier"
 _UNFINISHED: Final = (".tmp", ".part", "~")
@@ -159,7 +161,7 @@ class Inbox:
 
         Args:
             key: taxonomy key.
-            kind: taxonomy, texts, corrections or labelled.
+            kind: a key of `SUFFIXES`.
             source: a file to copy, or the content.
             name: file name (default: the source's own); of a taxonomy only the suffix counts.
 
