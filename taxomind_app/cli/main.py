@@ -11,6 +11,7 @@ import typer
 
 from taxomind_app.cli import classify as classify_command
 from taxomind_app.cli import convert as convert_command
+from taxomind_app.cli import crosslingual as crosslingual_command
 from taxomind_app.cli import demo as demo_command
 from taxomind_app.cli import doctor as doctor_command
 from taxomind_app.cli import errors, taxonomy
@@ -37,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 taxonomies = typer.Typer(no_args_is_help=True, help="Add, check, look at and remove taxonomies.")
+crosslingual = typer.Typer(no_args_is_help=True, help="Teach a student that finds English node texts for other languages.")
 
 
 def _version(asked: bool) -> None:
@@ -74,6 +76,8 @@ _add(taxonomies, "remove", taxonomy.remove, taxonomy.REMOVE_EPILOG)
 _add(app, "classify", classify_command.classify, classify_command.EPILOG)
 _add(app, "report", report_command.report, report_command.EPILOG)
 _add(app, "query", query_command.query, query_command.EPILOG)
+app.add_typer(crosslingual, name="crosslingual")
+_add(crosslingual, "train", crosslingual_command.train, crosslingual_command.EPILOG)
 _add(app, "ui", ui_command.ui, ui_command.EPILOG, json=False)
 _add(app, "doctor", doctor_command.doctor, doctor_command.EPILOG)
 _add(app, "settings", settings_command.settings, settings_command.EPILOG)
