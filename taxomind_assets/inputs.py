@@ -24,9 +24,12 @@ MAX_RECORD_CHARACTERS: Final = 16 * 1024**2
 
 #: Stable codes of refused rows.
 REASONS: Final[Mapping[str, str]] = {
+    "bad_action": "the action is none that is known, or lacks what it needs",
+    "bad_annotator": "the annotator is no text, too long or cannot be stored",
     "bad_code": "the code is no text, too long or holds control characters",
     "bad_language": "the language is no BCP 47 tag",
     "bad_level": "the level is no whole number from 1",
+    "bad_time": "the time cannot be read",
     "bad_text_id": "the id is too long or holds characters that cannot be stored",
     "bad_type": "a value has a type that cannot be read as text",
     "bad_parent": "the parent code holds control characters or is too long",

@@ -41,7 +41,7 @@ MACHINE_SOURCES: Final = frozenset({"ai", "model"})
 _EXAMPLES: Final = 10
 _CODE_NAMES: Final = ("nodecode", "code")
 #: What a spreadsheet makes of a code once a column has empty cells.
-_DECIMAL_CODE = re.compile(r"(\d+)\.0+")
+DECIMAL_CODE = re.compile(r"(\d+)\.0+")
 
 
 class Known(NamedTuple):
@@ -136,13 +136,13 @@ class LabelledRows(RowMaker):
     def _row(self, number: int, line: int, value: object) -> TextRow | RejectedRow:
         if not isinstance(value, Mapping):
             return rejected_row(self._name, line, "bad_type", "An object with a text and its code is expected.", value)
-        names, cells, annotations = _flat(value)
+        names, cells, annotations = flat_object(value)
         layout = _layout(names, self._wanted)
         parts = layout.parts(cells)
         used = layout.described()
         if annotations is not None:
             assert isinstance(parts.code, Known)  # `Layout.parts` made it
-            parts.code = Known(_annotated(annotations), parts.code.source)
+            parts.code = Known(annotated_codes(annotations), parts.code.source)
             used = "sentences with annotations"
         self.columns_used[used] = None
         return self.make(number, line, parts, value)
@@ -166,7 +166,7 @@ class LabelledRows(RowMaker):
         return self._tree.codes[max(nodes, key=lambda node: self._tree.depths[node])], None
 
     def _in_tree(self, code: str) -> str:
-        match = None if code in self._tree.position else _DECIMAL_CODE.fullmatch(code)
+        match = None if code in self._tree.position else DECIMAL_CODE.fullmatch(code)
         return match[1] if match else code
 
 
@@ -178,7 +178,7 @@ def sentences_of(value: object) -> list[Any] | None:
     return found if isinstance(found, list) else None
 
 
-def _flat(value: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any], list[Any] | None]:
+def flat_object(value: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any], list[Any] | None]:
     """An object as columns: `fields` become columns `field:<name>`, annotations come apart (None = there are none)."""
     names: list[str] = []
     cells: list[Any] = []
@@ -198,7 +198,7 @@ def _flat(value: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any], list[An
     return tuple(names), cells, annotations
 
 
-def _annotated(annotations: Iterable[object]) -> list[object]:
+def annotated_codes(annotations: Iterable[object]) -> list[object]:
     """The codes of annotations that a person may have made."""
     codes: list[object] = []
     for annotation in annotations:
