@@ -144,6 +144,22 @@ class LlmSettings(_Group):
     )
 
 
+class EnrichmentSettings(_Group):
+    """A language model writes further texts for the nodes. They are checked, marked and kept beside those of the file."""
+
+    enabled: bool = Field(
+        False, description="ask the model of the group `llm` when a taxonomy is built; its texts leave this machine then"
+    )
+    apply: bool = Field(True, description="use the accepted texts; false: only keep them in taxonomy.enrichment")
+    nodes: Literal["all", "poor"] = Field("all", description="poor: nodes without a definition or with less than two examples")
+    languages: tuple[str, ...] = Field((), description="languages to write in; none named = those of the node's own texts")
+    examples: int = Field(4, ge=0, le=20, description="examples of a node in one language")
+    phrases: int = Field(2, ge=0, le=10, description="phrases that belong to a node, and as many that only seem to")
+    similar_labels: int = Field(2, ge=0, le=10, description="nearest nodes of the same level that the model sees")
+    concurrency: int | None = Field(None, ge=1, le=256, description="questions under way at a time; null = llm.concurrency")
+    max_cost: float | None = Field(5.0, ge=0, description="US dollars that one run may cost at most; null = no limit")
+
+
 class JudgeSettings(_Group):
     """A language model decides ambiguous answers, among the listed alternatives or the answer itself."""
 
@@ -186,6 +202,7 @@ class Settings(_Group):
     routing: RoutingSettings = RoutingSettings()  # type: ignore[call-arg]
     report: ReportSettings = ReportSettings()  # type: ignore[call-arg]
     llm: LlmSettings = LlmSettings()  # type: ignore[call-arg]
+    enrichment: EnrichmentSettings = EnrichmentSettings()  # type: ignore[call-arg]
     judge: JudgeSettings = JudgeSettings()  # type: ignore[call-arg]
     reranker: RerankerSettings = RerankerSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]

@@ -84,6 +84,12 @@ _NODE_COLUMNS = (
     _column("version", _text, "taxonomy version: hash of the content"),
 )
 
+_ADDED = _column(
+    "added",
+    pa.list_(pa.struct([("language", _text), ("definition", _text), ("examples", _TEXTS), ("negative_examples", _TEXTS)])),
+    "texts that a language model wrote, per language; none of them stands in the file",
+)
+
 _REJECTED = (
     _column("source_file", _text, "name of the input file"),
     _column("line", pa.int64(), "line of the file (CSV, JSONL), else the number of the row, from 1"),
@@ -97,7 +103,49 @@ _ALTERNATIVES = pa.list_(pa.struct([("code", _text), ("label", _text), ("confide
 
 TABLES: Final[tuple[Table, ...]] = (
     Table("taxonomy", "nodes", "a node of the current version", _NODE_COLUMNS),
-    Table("taxonomy", "enriched_nodes", "a node of the current version with what enrichment added", _NODE_COLUMNS),
+    Table("taxonomy", "enriched_nodes", "a node of the current version with what enrichment added", (*_NODE_COLUMNS, _ADDED)),
+    Table(
+        "taxonomy",
+        "enrichment",
+        "a text that a language model wrote for a node, or a question that it was asked",
+        (
+            _column("code", _text, "node"),
+            _column("language", _text, "language of the text, '' when not stated"),
+            _column("kind", _text, "definition, example, positive, negative; question = the question itself, with its cost"),
+            _column("text", _text, "the text; '' for a question"),
+            _column("status", _text, "accepted, refused, or cleaned by rules; of a question: answered or failed"),
+            _column("reason", _text, "why it was refused or has failed", null=True),
+            _column("model", _text, "model that wrote it; rules = no model"),
+            _column("prompt_version", _text, "version of the instructions and of the numbers asked for"),
+            _column("content", _text, "16 hex digits: hash of the node's own texts and path that it was written for"),
+            _column("input_tokens", pa.int64(), "tokens read for a question, 0 = known from disk; null for a text", null=True),
+            _column("output_tokens", pa.int64(), "tokens written, likewise", null=True),
+            _column("cost", pa.float64(), "US dollars; null for a text, and when the price is not known", null=True),
+            _column("created_at", _TIME, "when"),
+        ),
+    ),
+    Table(
+        "taxonomy",
+        "enrichment_runs",
+        "a time that a language model was asked to enrich a taxonomy",
+        (
+            _column("run_at", _TIME, "when it began"),
+            _column("model", _text, "model asked"),
+            _column("prompt_version", _text, "as in taxonomy.enrichment"),
+            _column("questions", pa.int64(), "questions of this run"),
+            _column("cached", pa.int64(), "of these, answered from disk"),
+            _column("failed", pa.int64(), "of these, without a usable answer"),
+            _column("accepted", pa.int64(), "texts accepted"),
+            _column("refused", pa.int64(), "texts refused"),
+            _column("left", pa.int64(), "questions that were not asked"),
+            _column("stopped", _text, "why questions are left; null = none is", null=True),
+            _column("input_tokens", pa.int64(), "tokens read by the model"),
+            _column("output_tokens", pa.int64(), "tokens written by it"),
+            _column("cost", pa.float64(), "US dollars; null = the price is not known", null=True),
+            _column("estimated_cost", pa.float64(), "what had been estimated before", null=True),
+            _column("seconds", pa.float64(), "wall time in seconds"),
+        ),
+    ),
     Table("taxonomy", "node_history", "a node of any version that was ever current", _NODE_COLUMNS),
     Table(
         "taxonomy",
@@ -303,9 +351,7 @@ TABLES: Final[tuple[Table, ...]] = (
         (
             _column("code", _text, "node"),
             _column("count", pa.int64(), "corrections that speak for it"),
-            _column(
-                "vector_sum", pa.list_(pa.float64()), "plain sum of their unit vectors; divided by its length: the centroid"
-            ),
+            _column("vector_sum", pa.list_(pa.float64()), "plain sum of their unit vectors; scaled to length 1: the centroid"),
             _column("updated_at", _TIME, "when the node's evidence last changed"),
             _column("evidence_version", _text, "version of the evidence of all nodes"),
         ),
@@ -319,7 +365,7 @@ TABLES: Final[tuple[Table, ...]] = (
             _column(
                 "evidence_version",
                 _text,
-                "hash of texts and codes, '' = no evidence; a state that returns has its version back",
+                "hash of texts and codes, '' = no evidence; what returns has its version back",
             ),
             _column("parent_version", _text, "version before it"),
             _column("made_at", _TIME, "when"),
@@ -341,7 +387,7 @@ TABLES: Final[tuple[Table, ...]] = (
             _column(
                 "kind",
                 _text,
-                "contradiction: others place the same text elsewhere; outlier: it is nearer to a sibling's evidence",
+                "contradiction: the same text is placed elsewhere; outlier: nearer to a sibling's evidence",
             ),
             _column("other_codes", _TEXTS, "where else the text is placed, or whose evidence is nearer"),
             _column("difference", _float, "outlier: how much nearer, as a difference of cosines; else null", null=True),
