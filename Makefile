@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test ui lint format docs benchmark clean
+.PHONY: help demo test ui lint format docs benchmark bench clean
 
 help:
 	@echo "make demo       install, code job titles to ISCO-08, show answers and report"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint       formatting, lint and types"
 	@echo "make docs       bring the reference pages in docs/ up to date with the code"
 	@echo "make benchmark  speed and memory, as published in the README"
+	@echo "make bench      quality on benchmark sets: DATA=folder of the sets, OPTIONS='--sets isco08.* --regimes zero-shot'"
 	@echo "make clean      remove the virtual environment and caches (data stays)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -44,6 +45,13 @@ docs: $(STAMP)
 
 benchmark: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
+
+$(VENV)/.bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.bench
+	@$(BIN)/python -m tests.bench $(DATA) --peers $(OPTIONS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

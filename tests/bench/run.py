@@ -1,0 +1,124 @@
+"""Runs sets, regimes and ways, and gives back plain records."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from taxomind_resources.embedding import load_embedder
+from taxomind_resources.settings import load_settings
+from tests.bench.material import BenchSet
+from tests.bench.measures import area_under_roc, measured
+from tests.bench.peers import PEERS, NotFeasibleError
+from tests.bench.product import belonging, classifier_of, product
+from tests.bench.task import Task, strangers
+
+#: Name of the product in the records.
+OWN = "taxomind"
+Record = dict[str, Any]
+#: What must be told apart: texts of the first kind belong in the taxonomy, those of the second do not.
+OUTSIDE = (
+    ("isco08.en", "out of scope", None),
+    ("clinc150.en", "out of scope", None),
+    ("naics-2012.en", "job titles", "isco08.en"),
+    ("isco08.en", "product names", "instacart-aisles.en"),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is run.
+
+    Attributes:
+        data: folder of the sets.
+        work: data root of the product during the run; its cache of vectors stays there.
+        regimes: names of `task.REGIMES`.
+        texts: test texts of a set, at most.
+        peers: also the other ways.
+    """
+
+    data: Path
+    work: Path
+    regimes: tuple[str, ...]
+    texts: int
+    peers: bool
+
+
+def run(sets: Sequence[BenchSet], options: Options, jobs: int, say: Callable[[str], None]) -> list[Record]:
+    """Records of all sets, in their order, whatever the number of processes."""
+    work = partial(run_set, options=options)
+    records: list[Record] = []
+    for bench_set, found in zip(sets, _each(work, sets, jobs), strict=True):
+        records += found
+        say(f"{bench_set.name}: {_headline(found)}")
+    return records
+
+
+def _each(work: Callable[[BenchSet], list[Record]], sets: Sequence[BenchSet], jobs: int) -> Iterator[list[Record]]:
+    if jobs == 1 or len(sets) == 1:
+        yield from map(work, sets)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_share_cores, initargs=(jobs,)) as processes:
+        yield from processes.map(work, sets)
+
+
+def _share_cores(jobs: int) -> None:
+    """Leave each of several processes its share of the cores."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        wanted = max(len(cores) // jobs, 1)
+        first = os.getpid() * wanted % len(cores)
+        os.sched_setaffinity(0, [cores[(first + place) % len(cores)] for place in range(wanted)])
+
+
+def task_of(bench_set: BenchSet, options: Options) -> Task:
+    """The set with the product's settings: its defaults, and what the environment changes."""
+    settings = load_settings(options.work)
+    return Task(bench_set, load_embedder(settings.embedding, settings.data), settings, options.work, options.texts)
+
+
+def run_set(bench_set: BenchSet, options: Options) -> list[Record]:
+    """Records of one set: one for each regime and way, and one for each kind of texts that belong nowhere."""
+    task = task_of(bench_set, options)
+    records = []
+    for regime in options.regimes:
+        pool, tests = task.pool(regime), task.tests(regime)
+        gold = task.gold(tests)
+        ways = {OWN: product, **(PEERS if options.peers else {})}
+        for name, way in ways.items():
+            record: Record = {"set": task.name, "regime": regime, "way": name, "labelled": len(pool), "nodes": len(task.tree)}
+            try:
+                records.append(record | measured(task.tree, gold, way(task, pool, tests)))
+            except NotFeasibleError as reason:
+                records.append(record | {"left_out": str(reason)})
+    if "zero-shot" in options.regimes:
+        records += list(_outside(task, options))
+    return records
+
+
+def _outside(task: Task, options: Options) -> Iterator[Record]:
+    """How well the product tells texts that belong nowhere, without any label."""
+    for name, kind, other in OUTSIDE:
+        if task.name != name:
+            continue
+        texts = strangers(options.data)
+        if other is not None:
+            folder, language = other.rsplit(".", 1)
+            if not (options.data / folder / "labelled.csv").is_file():
+                continue
+            texts = [text.text for text in task_of(BenchSet(options.data / folder, language), options).tests("zero-shot")]
+        inside = [text.text for text in task.tests("zero-shot")]
+        if texts:
+            belongs = belonging(classifier_of(task, []), inside + texts, task.vectors(inside + texts))
+            area = area_under_roc(belongs[: len(inside)], belongs[len(inside) :])
+            yield {"set": task.name, "outside": kind, "texts": len(inside), "strangers": len(texts), "auroc": area}
+
+
+def _headline(records: Sequence[Record]) -> str:
+    return ", ".join(f"{record['regime']} {100 * record['accuracy']:.1f}" for record in records if record.get("way") == OWN)

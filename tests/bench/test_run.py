@@ -1,0 +1,130 @@
+"""The whole benchmark on made-up sets, with the real model."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from tests.bench.__main__ import main
+from tests.bench.material import BenchSet
+from tests.bench.peers import PEERS, NotFeasibleError, Rows
+from tests.bench.run import OWN, Options, run, run_set
+from tests.bench.task import Task
+
+
+@pytest.fixture(scope="module")
+def task(bench_data, embedder, default_settings, tmp_path_factory):
+    return Task(BenchSet(bench_data / "pets", "en"), embedder, default_settings, tmp_path_factory.mktemp("work"), 60)
+
+
+@pytest.fixture(scope="module")
+def options(bench_data, default_settings):
+    return Options(bench_data, default_settings.data, ("zero-shot", "k=3"), 30, True)
+
+
+@pytest.fixture(scope="module")
+def records(bench_data, options):
+    return run_set(BenchSet(bench_data / "pets", "en"), options)
+
+
+def test_every_way_is_measured_in_every_regime_on_the_same_texts(records):
+    pairs = [(record["regime"], record["way"]) for record in records if "way" in record]
+    assert pairs == [(regime, way) for regime in ("zero-shot", "k=3") for way in (OWN, *PEERS)]
+    assert {record["texts"] for record in records if "texts" in record} == {30}
+    assert {record["labelled"] for record in records} == {0, 12}
+
+
+def test_answers_are_far_better_than_chance(records):
+    own = [record for record in records if record.get("way") == OWN]
+    assert all(record["accuracy"] > 0.6 for record in own)
+    assert all(record["promise_90"]["answered"] <= 1 for record in own)
+
+
+def test_another_run_gives_the_same_figures(bench_data, options, records):
+    costs = {"fit_s", "predict_us"}
+    again = run_set(BenchSet(bench_data / "pets", "en"), options)
+    assert [{k: v for k, v in r.items() if k not in costs} for r in again] == [
+        {k: v for k, v in r.items() if k not in costs} for r in records
+    ]
+
+
+def test_test_texts_are_neither_learned_from_nor_verbatim(task):
+    for regime in ("k=1", "all", "full"):
+        tests = task.tests(regime)
+        assert not any(text.verbatim for text in tests)
+        assert {text.text for text in tests}.isdisjoint(text.text for text in task.pool(regime))
+
+
+def test_peers_learn_from_node_texts_and_labelled_texts(task):
+    rows = Rows.of(task, task.leaf_texts, task.pool("k=1"))
+    leaves = set(np.flatnonzero(task.tree.is_leaf).tolist())
+    assert set(rows.leaves.tolist()) == leaves
+    assert {"dogs", "barking pets", "poodle", "maine coon"} < set(rows.texts)
+    assert {text.text.lower() for text in task.pool("k=1")} < set(rows.texts)
+    assert "living beings that move" not in rows.texts
+
+
+@pytest.mark.parametrize("way", [way for way in PEERS if way != "HiClass LCPPN" or find_spec("hiclass")])
+def test_peers_know_what_they_have_learned(task, way):
+    pool = task.pool("all")
+    answered = PEERS[way](task, pool, pool)
+    right = np.mean([node in known for known, node in zip(task.gold(pool), answered.leaves, strict=True)])
+    assert right > 0.95
+    assert answered.leaves.dtype == np.int32
+
+
+def test_hiclass_that_is_not_installed_is_left_out_with_a_reason(task, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(NotFeasibleError, match=r"taxomind\[bench\]"):
+        PEERS["HiClass LCPPN"](task, [], task.tests("zero-shot"))
+
+
+def test_a_way_that_would_take_too_long_is_left_out_with_a_reason(task, monkeypatch):
+    monkeypatch.setattr("tests.bench.peers._FLAT_LIMIT", 3)
+    with pytest.raises(NotFeasibleError, match="4 classes take too long"):
+        PEERS["LinearSVC flat"](task, [], task.tests("zero-shot"))
+
+
+def test_texts_that_belong_nowhere_are_measured_where_they_are_known(bench_data, options, monkeypatch):
+    monkeypatch.setattr("tests.bench.run.OUTSIDE", (("pets.en", "out of scope", None), ("pets.en", "others", "absent.en")))
+    (found,) = [record for record in run_set(BenchSet(bench_data / "pets", "en"), options) if "outside" in record]
+    assert found["strangers"] == 20
+    assert found["auroc"] > 0.9
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_records_of_one(bench_data, default_settings):
+    sets = [BenchSet(bench_data / "pets", "en"), BenchSet(bench_data / "flat", "en")]
+    options = Options(bench_data, default_settings.data, ("zero-shot",), 20, False)
+    costs = {"fit_s", "predict_us"}
+    one, two = (
+        [{k: v for k, v in record.items() if k not in costs} for record in run(sets, options, jobs, lambda line: None)]
+        for jobs in (1, 2)
+    )
+    assert one == two
+    assert [record["set"] for record in one] == ["pets.en", "flat.en"]
+
+
+def test_the_command_prints_tables_and_writes_records(bench_data, default_settings, tmp_path, capsys):
+    file = tmp_path / "records.json"
+    arguments = [str(bench_data), "--sets", "pets.en", "--regimes", "zero-shot", "--texts", "20"]
+    assert main([*arguments, "--work", str(default_settings.data), "--json", str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert "Accuracy, zero-shot" in printed
+    assert re.search(r"pets\.en +│ +0 │ +20 │ +\d+\.\d \[\d+\.\d, \d+\.\d\]", printed)
+    assert [record["way"] for record in json.loads(file.read_text())] == [OWN]
+
+
+@pytest.mark.parametrize("arguments", [[], ["/no/such/folder"]])
+def test_without_data_nothing_is_measured_and_nothing_fails(arguments, capsys):
+    assert main(arguments) == 0
+    assert "nothing was measured" in capsys.readouterr().out
+
+
+def test_an_unknown_set_is_named_with_the_known_ones(bench_data):
+    with pytest.raises(SystemExit, match=r"No set is called cats; there are flat\.en"):
+        main([str(bench_data), "--sets", "cats"])
