@@ -6,6 +6,7 @@ from dagster import Definitions, in_process_executor
 
 from taxomind_assets.classification.assets import classification_results, stop_calibration, text_files
 from taxomind_assets.classification.checks import results_are_complete
+from taxomind_assets.learning.assets import correction_files, corrections, evidence_centroids
 from taxomind_assets.reports.assets import error_report, labelled_files
 from taxomind_assets.reports.checks import confidence_is_true
 from taxomind_assets.taxonomy.assets import enriched_definitions, raw_taxonomy, taxonomy_file
@@ -14,6 +15,7 @@ from taxomind_assets.views.assets import definition_view, example_view, label_vi
 from taxomind_assets.views.checks import index_is_current, views_cover_the_nodes
 from taxomind_resources.dagster_resources import resources
 from taxomind_sensors.alerts import failure_alerts
+from taxomind_sensors.corrections import corrections_inbox
 from taxomind_sensors.inbox import labelled_inbox, taxonomy_inbox, texts_inbox
 from taxomind_sensors.jobs import ASSET_JOBS
 from taxomind_sensors.maintenance import maintenance
@@ -30,6 +32,9 @@ defs = Definitions(
         definition_view,
         example_view,
         node_index,
+        correction_files,
+        corrections,
+        evidence_centroids,
         text_files,
         classification_results,
         labelled_files,
@@ -38,7 +43,7 @@ defs = Definitions(
     ],
     asset_checks=[nodes_form_a_tree, views_cover_the_nodes, index_is_current, results_are_complete, confidence_is_true],
     jobs=[*ASSET_JOBS, remove_taxonomy, maintenance],
-    sensors=[taxonomy_inbox, texts_inbox, labelled_inbox, removed_taxonomies, failure_alerts, stranded_runs],
+    sensors=[taxonomy_inbox, corrections_inbox, texts_inbox, labelled_inbox, removed_taxonomies, failure_alerts, stranded_runs],
     schedules=[nightly_error_reports, weekly_maintenance],
     resources=resources(),
     # A process per step costs two seconds each and loads the model again; the assets of one taxonomy follow one another anyway.

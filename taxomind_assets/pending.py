@@ -75,11 +75,30 @@ class IndexState:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceState:
+    """What `learning.centroids` was made from: the files of corrections, the taxonomy, and the model of the vectors."""
+
+    corrections_digest: str
+    taxonomy_version: str
+    vector_class: str
+
+    def digest(self) -> str:
+        """As it stands in the output's file."""
+        return ":".join(astuple(self))
+
+    @classmethod
+    def parse(cls, digest: str | None) -> EvidenceState:
+        """The inverse of `digest`; empty fields when there is none."""
+        return cls(*_fields(digest, 3))
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """What one taxonomy waits for. Each field is '' when nothing is to be done, else a digest of what asks for it.
 
     Attributes:
         build: the taxonomy file or the embedding model is new: the index must be built.
+        corrections: files of corrections came, changed or went, or the evidence is that of another taxonomy or model.
         texts: there are text files that have not been dealt with.
         report: there are labelled files that no report covers.
         stale_report: the report was made with another index or other settings.
@@ -87,6 +106,7 @@ class Pending:
     """
 
     build: str
+    corrections: str
     texts: str
     report: str
     stale_report: str
@@ -118,9 +138,14 @@ def pending(key: str, settings: Settings, inbox: Inbox, outputs: Outputs, indexe
     """
     build, waiting = pending_build(key, settings, inbox, outputs)
     report, stale_report = pending_report(key, settings, inbox, outputs, indexes)
-    if not build and indexes.current(key) is None and (inbox.digest(key, "texts") or inbox.digest(key, "labelled")):
+    if (
+        not build
+        and indexes.current(key) is None
+        and any(inbox.digest(key, kind) for kind in ("texts", "labelled", "corrections"))
+    ):
         waiting = (*waiting, f"{key}: texts wait for a taxonomy that can be built.")
-    return Pending(build, pending_texts(key, inbox, outputs, indexes), report, stale_report, waiting)
+    corrections = pending_corrections(key, inbox, outputs, indexes)
+    return Pending(build, corrections, pending_texts(key, inbox, outputs, indexes), report, stale_report, waiting)
 
 
 def pending_build(key: str, settings: Settings, inbox: Inbox, outputs: Outputs) -> tuple[str, tuple[str, ...]]:
@@ -142,6 +167,20 @@ def pending_build(key: str, settings: Settings, inbox: Inbox, outputs: Outputs) 
     if outputs.digest("taxonomy.rejected_rows", key, REFUSED) == digest:
         return "", (f"{key}: {file.name} was refused; see taxonomy.rejected_rows.",)
     return f"{digest}-{wanted}", ()
+
+
+def pending_corrections(key: str, inbox: Inbox, outputs: Outputs, indexes: IndexStore) -> str:
+    """`Pending.corrections`; '' as long as there is no index to learn for.
+
+    Raises:
+        Fault: as `pending`.
+    """
+    digest, made = inbox.digest(key, "corrections"), outputs.digest("learning.centroids", key)
+    if (not digest and not made) or indexes.current(key) is None:
+        return ""
+    built = IndexState.parse(outputs.digest("views.node_vectors", key))
+    wanted = EvidenceState(digest, built.taxonomy_version, built.vector_class).digest()
+    return "" if made == wanted else hashlib.sha256(wanted.encode()).hexdigest()[:16]
 
 
 def pending_texts(key: str, inbox: Inbox, outputs: Outputs, indexes: IndexStore) -> str:

@@ -23,7 +23,7 @@ from taxomind_assets.partitions import taxonomy_keys
 from taxomind_assets.pending import pending_build, pending_report, pending_texts
 from taxomind_resources.dagster_resources import InboxResource, IndexStoreResource, OutputsResource, SettingsResource
 from taxomind_resources.faults import Fault
-from taxomind_sensors.jobs import BUILD_ASSETS, LABEL_ASSETS, error_analysis, inference, key_request, whole_job
+from taxomind_sensors.jobs import BUILD_ASSETS, LABEL_ASSETS, LEARN_ASSETS, error_analysis, inference, key_request, whole_job
 from taxomind_sensors.requests import PARTITION_TAG, UNDER_WAY, new_requests, run_of
 
 INTERVAL_S: Final = 10
@@ -35,7 +35,7 @@ Remarks = list[str]
     job=whole_job,
     minimum_interval_seconds=INTERVAL_S,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Builds a taxonomy whose file is new or changed, then answers its texts and reports on its labelled texts.",
+    description="Builds a taxonomy whose file is new or changed, then learns its corrections, answers its texts and reports.",
 )
 def taxonomy_inbox(
     context: SensorEvaluationContext, settings: SettingsResource, inbox: InboxResource, outputs: OutputsResource
@@ -49,12 +49,12 @@ def taxonomy_inbox(
         remarks.extend(waiting)
         if not build:
             return None
-        following = {"texts": ("classification_results",), "labelled": LABEL_ASSETS}
+        following = {"corrections": LEARN_ASSETS, "texts": ("classification_results",), "labelled": LABEL_ASSETS}
         wanted = [assets for kind, assets in following.items() if files.digest(key, kind)]
-        selected = [*BUILD_ASSETS, *(asset for assets in wanted for asset in assets)]
+        selected = dict.fromkeys((*BUILD_ASSETS, *(asset for assets in wanted for asset in assets)))
         return key_request(key, build_run_key(key, build), asset_selection=[AssetKey(asset) for asset in selected])
 
-    return _result(context.instance, _for_keys(files.keys(), request, remarks), remarks, "Every taxonomy is built.")
+    return sensor_result(context.instance, for_keys(files.keys(), request, remarks), remarks, "Every taxonomy is built.")
 
 
 @sensor(
@@ -81,12 +81,12 @@ def texts_inbox(
                 remarks.append(f"{key}: texts wait until its taxonomy is built.")
             return None
         build, _ = pending_build(key, opened, files, written)
-        if _is_busy(context.instance, key, build):
+        if is_busy(context.instance, key, build):
             remarks.append(f"{key}: texts wait for a run that is under way.")
             return None
         return key_request(key, f"{key}:{texts}:texts")
 
-    return _result(context.instance, _for_keys(files.keys(), request, remarks), remarks, "Every text is answered.")
+    return sensor_result(context.instance, for_keys(files.keys(), request, remarks), remarks, "Every text is answered.")
 
 
 @sensor(
@@ -111,11 +111,13 @@ def labelled_inbox(
         if not labelled:
             return None
         build, _ = pending_build(key, opened, files, written)
-        if _is_busy(context.instance, key, build):
+        if is_busy(context.instance, key, build):
             return None
         return key_request(key, f"{key}:{labelled}:report")
 
-    return _result(context.instance, _for_keys(files.keys(), request, remarks), remarks, "Every labelled file is reported on.")
+    return sensor_result(
+        context.instance, for_keys(files.keys(), request, remarks), remarks, "Every labelled file is reported on."
+    )
 
 
 def build_run_key(key: str, build: str) -> str:
@@ -123,7 +125,7 @@ def build_run_key(key: str, build: str) -> str:
     return f"{key}:{build}:build"
 
 
-def _for_keys(keys: Sequence[str], request: Callable[[str], RunRequest | None], remarks: Remarks) -> Iterator[RunRequest]:
+def for_keys(keys: Sequence[str], request: Callable[[str], RunRequest | None], remarks: Remarks) -> Iterator[RunRequest]:
     """The requests of all keys; a fault of one is remarked and does not stop the others."""
     for key in keys:
         try:
@@ -135,9 +137,10 @@ def _for_keys(keys: Sequence[str], request: Callable[[str], RunRequest | None], 
             yield found
 
 
-def _result(
+def sensor_result(
     instance: DagsterInstance, requests: Iterator[RunRequest], remarks: Remarks, nothing: str
 ) -> SensorResult | SkipReason:
+    """The requests that were not made before, with the partitions they need; without any, why there is `nothing` to do."""
     found = new_requests(instance, requests)
     if not found:
         return SkipReason("\n".join(remarks) or nothing)
@@ -146,7 +149,7 @@ def _result(
     return SensorResult(run_requests=found, dynamic_partitions_requests=[taxonomy_keys.build_add_request(new)] if new else [])
 
 
-def _is_busy(instance: DagsterInstance, key: str, build: str) -> bool:
+def is_busy(instance: DagsterInstance, key: str, build: str) -> bool:
     """Whether a run may already be dealing with these inputs, or a build that is wanted has not been requested yet."""
     if build and run_of(instance, build_run_key(key, build)) is None:
         return True

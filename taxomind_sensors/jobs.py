@@ -14,9 +14,11 @@ warnings.filterwarnings("ignore", message=".*varying BackfillPolicies")
 
 #: Assets that build a taxonomy, and those that deal with its texts.
 BUILD_ASSETS: Final = ("raw_taxonomy", "enriched_definitions", "label_view", "definition_view", "example_view", "node_index")
+#: Assets that learn from corrections. The calibration follows, since evidence changes what a confidence means.
+LEARN_ASSETS: Final = ("corrections", "evidence_centroids", "stop_calibration")
 TEXT_ASSETS: Final = ("stop_calibration", "classification_results", "error_report")
 LABEL_ASSETS: Final = ("stop_calibration", "error_report")
-_STAGES: Final = ("taxonomy", "views", "classification", "reports")
+_STAGES: Final = ("taxonomy", "views", "learning", "classification", "reports")
 
 build_taxonomy = define_asset_job(
     "build_taxonomy",
@@ -36,6 +38,12 @@ inference_batch = define_asset_job(
     description="As `inference`, started by the HTTP interface for a file that it put into the inbox.",
 )
 
+learning_pipe = define_asset_job(
+    "learning_pipe",
+    AssetSelection.assets(*LEARN_ASSETS),
+    description="Learns from corrections: settles them, makes their evidence, and calibrates the stop again.",
+)
+
 error_analysis = define_asset_job(
     "error_analysis",
     AssetSelection.assets(*LABEL_ASSETS),
@@ -45,10 +53,10 @@ error_analysis = define_asset_job(
 whole_job = define_asset_job(
     "whole_job",
     AssetSelection.groups(*_STAGES),
-    description="Everything for one taxonomy: build it, answer its texts, report on its labelled texts.",
+    description="Everything for one taxonomy: build it, learn, answer its texts, report on its labelled texts.",
 )
 
-ASSET_JOBS: Final = (build_taxonomy, inference, inference_batch, error_analysis, whole_job)
+ASSET_JOBS: Final = (build_taxonomy, inference, inference_batch, learning_pipe, error_analysis, whole_job)
 
 
 def key_request(key: str, run_key: str | None, **arguments: Any) -> RunRequest:

@@ -31,7 +31,7 @@ from taxomind_resources.dagster_resources import (
 )
 from taxomind_resources.files import folder_name, remove_tree
 from taxomind_resources.inbox import Inbox
-from taxomind_sensors.jobs import BUILD_ASSETS, TEXT_ASSETS
+from taxomind_sensors.jobs import BUILD_ASSETS, LEARN_ASSETS, TEXT_ASSETS
 from taxomind_sensors.requests import PARTITION_TAG, new_requests
 
 _INTERVAL_S: Final = 10
@@ -109,7 +109,7 @@ def forget_partition(instance: DagsterInstance, key: str) -> int:
 
     Storages that can wipe a partition do so; in the others a materialisation goes with its run.
     """
-    assets = [AssetKey(name) for name in (*BUILD_ASSETS, *TEXT_ASSETS)]
+    assets = [AssetKey(name) for name in dict.fromkeys((*BUILD_ASSETS, *LEARN_ASSETS, *TEXT_ASSETS))]
     instance.delete_dynamic_partition(str(taxonomy_keys.name), key)
     try:
         for asset in assets:

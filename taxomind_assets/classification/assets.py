@@ -7,6 +7,7 @@ from dagster import AssetExecutionContext, AssetKey, AssetSpec, Config, Material
 from pydantic import Field
 
 from taxomind_assets.by_key import Written, for_each_key
+from taxomind_assets.learning.assets import evidence_centroids
 from taxomind_assets.metadata import bullet_list, preview, table_metadata
 from taxomind_assets.partitions import taxonomy_keys
 from taxomind_assets.pending import SEEN
@@ -46,7 +47,7 @@ text_files = AssetSpec(
 
 
 @asset(
-    deps=[AssetKey("labelled_files"), node_index],
+    deps=[AssetKey("labelled_files"), node_index, evidence_centroids],
     partitions_def=taxonomy_keys,
     group_name="classification",
     kinds={"python", "parquet"},
@@ -114,7 +115,7 @@ class ClassificationConfig(Config):
 
 
 @asset(
-    deps=[text_files, node_index, stop_calibration],
+    deps=[text_files, node_index, evidence_centroids, stop_calibration],
     partitions_def=taxonomy_keys,
     group_name="classification",
     kinds={"python", "parquet"},
