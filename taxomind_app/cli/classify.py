@@ -33,6 +33,8 @@ taxomind classify --input titles.csv --output answers.csv
 taxomind classify --input titles.csv --output leaves.parquet --stop never
 
 cat titles.txt | taxomind classify --json | jq .code
+
+TAXOMIND_JUDGE__ENABLED=true taxomind classify --input titles.csv --dry-run
 """
 
 
@@ -85,24 +87,38 @@ def classify(
         float | None,
         typer.Option("--accuracy-target", metavar="P", help="Probability that an answer must reach, between 0 and 1."),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what a judge or a reranker would be asked and what it would cost; give no answers."
+        ),
+    ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say for each level what decided and what was nearest.")] = False,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Stop after N texts.")] = None,
 ) -> None:
     """Give texts their place in a taxonomy.
 
     Texts come from the command line, from a file or from standard input. Without --output, answers are shown; when standard
-    output is no terminal, texts of a file or of standard input are answered as CSV.
+    output is no terminal, texts of a file or of standard input are answered as CSV. Where a judge or a reranker is switched on,
+    what it may take is said before, and what it has cost after.
     """
+    from taxomind_app.cli import costs
+
     from_stdin = input_ == "-" or (input_ is None and not texts)
     _check_use(texts, input_, from_stdin=from_stdin, output=output, explain=explain)
     classifier = _classifier(session, taxonomy, stop, accuracy_target)
     settings = classifier.settings
     source = None if input_ is None or from_stdin else Path(input_)
-    blocks = _blocks(texts, source, settings)
-    if output is not None:
-        _to_file(session, classifier, blocks, source=source, output=output, limit=limit)
-    else:
-        _to_screen(session, classifier, blocks, explain=explain, given=bool(texts), limit=limit)
+    if dry_run:
+        costs.show(session, classifier, _blocks(texts, source, settings), limit)
+        return
+    # Standard input cannot be read twice.
+    with costs.told(session, classifier, None if from_stdin else _blocks(texts, source, settings), limit):
+        blocks = _blocks(texts, source, settings)
+        if output is not None:
+            _to_file(session, classifier, blocks, source=source, output=output, limit=limit)
+        else:
+            _to_screen(session, classifier, blocks, explain=explain, given=bool(texts), limit=limit)
 
 
 def _check_use(texts: list[str] | None, input_: str | None, *, from_stdin: bool, output: Path | None, explain: bool) -> None:

@@ -214,6 +214,23 @@ def _metadata(
             "texts per second": rows / max(seconds, 1e-9),
             "answers": _answers_preview(key, outputs, done),
         }
+    return metadata | _costs(done)
+
+
+def _costs(done: "list[Batch]") -> dict[str, Any]:
+    """What second opinions were expected to take, and what the judge has cost; nothing where none is switched on."""
+    from taxomind_assets.classification.second_opinion import Outlook
+    from taxomind_resources.llm import Spending
+
+    expected = sum((batch.outlook for batch in done), Outlook())
+    if not expected.lines():
+        return {}
+    metadata: dict[str, Any] = {"second opinions, before": bullet_list(expected.lines())}
+    if expected.judged is None:
+        return metadata
+    spent = sum((batch.judged for batch in done), Spending())
+    costs = {"judge, US dollars expected at most": expected.judged.cost, "judge, US dollars spent": spent.cost}
+    metadata |= {"judge, spent": str(spent), **{name: cost for name, cost in costs.items() if cost is not None}}
     return metadata
 
 

@@ -10,6 +10,7 @@ counted twice: the row of `classification.batches`, written last, says that a ba
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -24,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from taxomind_assets.classification.second_opinion import Outlook, is_on, outlook, spent
 from taxomind_assets.classification.shards import (
     BLOCK_ROWS,
     RESULTS,
@@ -36,8 +38,10 @@ from taxomind_assets.classification.shards import (
 from taxomind_assets.classification.text_readers import TextBlock, read_texts
 from taxomind_assets.inputs import RejectedRow, rejected_file
 from taxomind_assets.taxonomy.stored import rejected_table
+from taxomind_assets.views.texts import clean
 from taxomind_resources.faults import Fault
 from taxomind_resources.files import folder_name, publishing, remove_tree, storage_faults
+from taxomind_resources.llm import Spending
 from taxomind_resources.tables import BY_NAME
 
 if TYPE_CHECKING:
@@ -65,6 +69,8 @@ class Batch:
         refused: why the file, or the rest of it, was refused; '' = it was read to the end.
         shards: files that the results were written to.
         resumed: how many of them a former run had written already.
+        outlook: what second opinions would take, told before the texts were answered.
+        judged: what the judge has cost.
     """
 
     batch_id: str
@@ -77,6 +83,8 @@ class Batch:
     refused: str = ""
     shards: int = 0
     resumed: int = 0
+    outlook: Outlook = field(default_factory=Outlook)
+    judged: Spending = field(default_factory=Spending)
 
 
 def shard_part(batch_id: str, number: int) -> str:
@@ -195,7 +203,26 @@ class BatchRunner:
             self._publish(answers / shard.name, shard_part(batch.batch_id, _number(shard)))
             self.log(f"{batch.source_file}: shard {_number(shard) + 1} of {len(shards)} is answered")
 
-        self.engine.map_shards(ShardClassifier, self.config, todo, lambda shard: answers / shard.name, publish)
+        with self._costs_told(batch, todo):
+            self.engine.map_shards(ShardClassifier, self.config, todo, lambda shard: answers / shard.name, publish)
+
+    @contextlib.contextmanager
+    def _costs_told(self, batch: Batch, shards: list[Path]) -> Iterator[None]:
+        """Log what second opinions on these shards would take before the block, and what the judge has cost after it."""
+        if not is_on(self.settings):
+            yield
+            return
+        classifier = shared_classifier(self.config)
+        batch.outlook = sum((outlook(classifier, texts) for texts in _texts(shards)), Outlook())
+        for line in batch.outlook.lines():
+            self.log(f"{batch.source_file}: {line}")
+        before = spent(self.settings) if self.settings.judge.enabled else None
+        try:
+            yield
+        finally:
+            if before is not None:
+                batch.judged = spent(self.settings) - before
+                self.log(f"{batch.source_file}: the judge was asked: {batch.judged}")
 
     def _stage(self, file: InboxFile, batch: Batch) -> list[Path]:
         """Cut the file into shards and write its refused rows; returns the shards."""
@@ -276,6 +303,14 @@ def _shard_rows(batch: Batch, block: TextBlock) -> pa.Table:
         "language": block.language,
     }
     return pa.table(columns, schema=SHARD)
+
+
+def _texts(shards: list[Path]) -> Iterator[list[str]]:
+    """Texts of shards, block by block."""
+    for shard in shards:
+        with pq.ParquetFile(shard) as file:
+            for block in file.iter_batches(BLOCK_ROWS, columns=["text"]):
+                yield [clean(text) for text in block["text"].to_pylist()]
 
 
 def _number(shard: Path) -> int:

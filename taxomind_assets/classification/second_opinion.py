@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,17 +50,70 @@ def reconsider(
     return answers
 
 
-def estimate(classifier: Classifier, texts: Sequence[str]) -> Spending:
-    """What the judge would cost for b clean texts, as if it were enabled; texts are classified, the model is not asked.
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the second opinions of some texts would take, before any is asked.
+
+    Attributes:
+        texts: texts that would be classified.
+        reranked: ambiguous answers that the cross-encoder would look at, on this machine; None = there is no reranker.
+        judged: what the language model would cost, at most; None = it is not enabled.
+    """
+
+    texts: int = 0
+    reranked: int | None = None
+    judged: Spending | None = None
+
+    def __add__(self, other: Outlook) -> Outlook:
+        reranked = [count for count in (self.reranked, other.reranked) if count is not None]
+        judged = [spending for spending in (self.judged, other.judged) if spending is not None]
+        return Outlook(
+            self.texts + other.texts,
+            sum(reranked) if reranked else None,
+            sum(judged[1:], judged[0]) if judged else None,
+        )
+
+    def lines(self) -> list[str]:
+        """One sentence for each second opinion that is switched on."""
+        found = []
+        if self.reranked is not None:
+            found.append(f"The reranker would look at {self.reranked:,} of {self.texts:,} answers, on this machine.")
+        if self.judged is not None:
+            found.append(f"The judge would be asked, at most: {self.judged}.")
+        return found
+
+
+def is_on(settings: Settings) -> bool:
+    """Whether the settings ask for any second opinion."""
+    return settings.judge.enabled or settings.reranker.model is not None
+
+
+def outlook(classifier: Classifier, texts: Sequence[str]) -> Outlook:
+    """What the second opinions that the settings ask for would take for b clean texts.
+
+    The texts are classified, no model is asked. What the reranker settles first would cost the judge nothing, so the figures
+    of the judge are upper bounds. An empty outlook when no second opinion is switched on.
 
     Raises:
-        Fault: `invalid_setting`, `model_unavailable`, `storage_failed`.
+        Fault: `invalid_setting`, `storage_failed`.
     """
-    settings, bare = classifier.settings, copy.copy(classifier)
-    bare.settings = settings.model_copy(update={"judge": settings.judge.model_copy(update={"enabled": False})})
+    settings = classifier.settings
+    if not is_on(settings):
+        return Outlook(len(texts))
+    off = {"judge": {"enabled": False}, "reranker": {"model": None}}
+    groups = {name: getattr(settings, name).model_copy(update=values) for name, values in off.items()}
+    bare = copy.copy(classifier)
+    bare.settings = settings.model_copy(update=groups)
     unique = list(dict.fromkeys(texts))
-    judge = Judge.of(settings)
-    return judge.estimate(_questions(classifier, unique, bare.answers(unique), judge))
+    answers = bare.answers(unique)
+    max_depth = settings.routing.max_depth
+    reranked = judged = None
+    if settings.reranker.model is not None:
+        reranked = open_answers(classifier.tree, unique, answers, max_depth=max_depth, nowhere=False).rows.size
+    if settings.judge.enabled:
+        judge = Judge.of(settings)
+        judged = judge.estimate(_questions(classifier, unique, answers, judge))
+    return Outlook(len(texts), reranked, judged)
 
 
 def spent(settings: Settings) -> Spending:

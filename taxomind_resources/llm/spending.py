@@ -50,6 +50,18 @@ class Spending:
             None if unknown else (self.cost or 0.0) + (other.cost or 0.0),
         )
 
+    def __sub__(self, before: Spending) -> Spending:
+        """What was spent since `before`."""
+        unknown = self.cost is None or before.cost is None
+        return Spending(
+            self.questions - before.questions,
+            self.cached - before.cached,
+            self.failed - before.failed,
+            self.input_tokens - before.input_tokens,
+            self.output_tokens - before.output_tokens,
+            None if unknown else max((self.cost or 0.0) - (before.cost or 0.0), 0.0),
+        )
+
     def __str__(self) -> str:
         cost = "cost unknown" if self.cost is None else f"${self.cost:,.4f}"
         tokens = f"{self.input_tokens:,} tokens in, {self.output_tokens:,} out"

@@ -6,6 +6,7 @@ import pytest
 from dagster import RunConfig
 
 from taxomind_assets.classification.assets import ClassificationConfig
+from tests.resources.llm.chat_server import serving
 
 TEXTS = "text_id,text,language\nt1,a barking puppy,en\nt2,purring kitten,en\nt3,thorny flower,\n"
 
@@ -151,3 +152,24 @@ def test_lost_answers_fail_the_check(built):
     evaluation = built.run("inference", "animals").get_asset_check_evaluations()[0]
     assert not evaluation.passed
     assert "3 answers were written, 2 are there" in evaluation.metadata["problems"].value
+
+
+def test_what_a_judge_costs_is_told_before_and_after(animals, metadata, monkeypatch):
+    with serving(lambda document: '{"choice": 0}') as server:
+        monkeypatch.setenv("TAXOMIND_JUDGE__ENABLED", "true")
+        for name, value in {"MODEL": "m", "BASE_URL": server.url, "INPUT_PRICE": "1000000", "OUTPUT_PRICE": "0"}.items():
+            monkeypatch.setenv(f"TAXOMIND_LLM__{name}", value)
+        monkeypatch.setenv("TAXOMIND_ROUTING__ACCURACY_TARGET", "0.999")
+        animals.put("animals", "texts", "text\nsomething\nsomething else\n")
+        result = animals.run("whole_job", "animals")
+        shown = metadata(result, "classification_results")
+        assert len(server.requests) == 2
+    assert "at most: 2 questions" in shown["second opinions, before"]
+    assert shown["judge, spent"].startswith("2 questions")
+    assert 0 < shown["judge, US dollars spent"] <= shown["judge, US dollars expected at most"]
+
+
+def test_nothing_is_told_of_second_opinions_that_are_off(animals, metadata):
+    animals.put("animals", "texts", "text\npoodle\n")
+    shown = metadata(animals.run("whole_job", "animals"), "classification_results")
+    assert not [name for name in shown if "judge" in name or "opinion" in name]

@@ -228,20 +228,31 @@ def test_long_texts_are_cut(bench, occupations):
 
 def test_the_cost_is_known_before_and_after(bench, occupations):
     classifier = bench.make(occupations, llm={"input_price": 1.0, "output_price": 1.0})
-    before = second_opinion.estimate(classifier, [*TEXTS, *TEXTS])
+    before = second_opinion.outlook(classifier, [*TEXTS, *TEXTS])
     assert not bench.server.requests
-    assert before.questions > 2
-    assert before.cost > 0
+    assert (before.texts, before.reranked) == (2 * len(TEXTS), None)
+    assert before.judged.questions > 2
+    assert before.judged.cost > 0
+    assert str(before.judged) in before.lines()[0]
     classifier.answers(TEXTS)
     after = second_opinion.spent(classifier.settings)
-    assert after.questions == before.questions == len(bench.server.requests)
-    assert 0 < after.cost <= before.cost
-    assert second_opinion.estimate(classifier, TEXTS).cost == 0
+    assert after.questions == before.judged.questions == len(bench.server.requests)
+    assert 0 < after.cost <= before.judged.cost
+    assert second_opinion.outlook(classifier, TEXTS).judged.cost == 0
 
 
-def test_the_estimate_needs_no_judge_that_is_on(bench, occupations):
-    on = second_opinion.estimate(bench.make(occupations), TEXTS)
-    assert second_opinion.estimate(bench.make(occupations, enabled=False), TEXTS) == on
+def test_what_is_switched_off_costs_nothing(bench, occupations):
+    found = second_opinion.outlook(bench.make(occupations, enabled=False), TEXTS)
+    assert (found.reranked, found.judged, found.lines()) == (None, None, [])
+
+
+def test_outlooks_of_parts_add_up(bench, occupations):
+    classifier = bench.make(occupations, llm={"input_price": 1.0, "output_price": 1.0})
+    parts = [second_opinion.outlook(classifier, texts) for texts in (TEXTS[:2], TEXTS[2:])]
+    whole = second_opinion.outlook(classifier, TEXTS)
+    together = sum(parts, second_opinion.Outlook())
+    assert (together.texts, together.judged.questions) == (whole.texts, whole.judged.questions)
+    assert together.judged.cost == pytest.approx(whole.judged.cost)
 
 
 def test_no_text_is_paid_twice(bench, occupations):

@@ -220,3 +220,11 @@ def test_the_reranker_asks_no_language_model(occupations, classifier_of, cross_e
     subject = classifier_of(occupations, reranker=own, llm={"base_url": "http://127.0.0.1:9/v1", "cache": False})
     subject.answers(TEXTS)
     assert second_opinion.spent(subject.settings).questions == 0
+
+
+def test_the_outlook_counts_what_the_reranker_would_see_and_loads_no_model(occupations, classifier_of):
+    subject = classifier_of(occupations, reranker={"model": "no/such-model", "revision": "0" * 40})
+    found = second_opinion.outlook(subject, TEXTS)
+    assert found.judged is None
+    assert 0 < found.reranked <= len(TEXTS)
+    assert f"{found.reranked:,} of {len(TEXTS):,} answers" in found.lines()[0]
