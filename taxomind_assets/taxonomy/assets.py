@@ -82,9 +82,10 @@ def enriched_definitions(context: AssetExecutionContext, outputs: OutputsResourc
 def _read(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs") -> Written:
     from taxomind_assets.taxonomy.readers import read_taxonomy
     from taxomind_assets.taxonomy.stored import write_taxonomy
+    from taxomind_assets.taxonomy.versions import read_log
 
     # The digest comes first: a file that is replaced while it is read is seen as new afterwards.
-    digest = inbox.digest(key, "taxonomy")
+    digest, log_digest = inbox.digest(key, "taxonomy"), inbox.digest(key, "revisions")
     file = inbox.taxonomy_file(key)
     if file is None:
         allowed = "taxonomy.csv, .json, .ttl, .rdf or .xml"
@@ -94,7 +95,8 @@ def _read(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs") ->
     except Fault as fault:
         _refuse(key, file, fault, digest, outputs)
         raise
-    nodes = write_taxonomy(outputs, key, file.name, found, digest)
+    log = read_log(inbox, key)
+    nodes = write_taxonomy(outputs, key, file.name, found, digest, log=log, log_digest=log_digest)
     outputs.delete_part("taxonomy.rejected_rows", key, REFUSED)
     tree = found.taxonomy
     metadata: dict[str, Any] = {
@@ -121,11 +123,12 @@ def _refuse(key: str, file: "InboxFile", fault: Fault, digest: str, outputs: "Ou
 
 
 def _pass_through(key: str, outputs: "Outputs") -> Written:
+    from taxomind_assets.taxonomy.records import taxonomy_to_table
     from taxomind_assets.taxonomy.stored import stored_taxonomy
 
     digest = outputs.digest("taxonomy.nodes", key) or ""
     tree = stored_taxonomy(outputs, key, "taxonomy.nodes")
-    nodes = outputs.read("taxonomy.nodes", key)
+    nodes = taxonomy_to_table(tree, "taxonomy.enriched_nodes")
     outputs.write("taxonomy.enriched_nodes", key, nodes, digest=NodesState(tree.version, digest).digest())
     defined = sum(any(text.definition for text in node.texts) for node in tree.nodes)
     exemplified = sum(any(text.examples for text in node.texts) for node in tree.nodes)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _METADATA: Final = b"taxomind"
 _TEXT_FIELDS: Final = ("label", "definition", "examples", "aliases", "negative_examples", "language")
+_ADDED_FIELDS: Final = ("language", "definition", "examples", "negative_examples")
 
 
 def node_id(key: str, code: str) -> str:
@@ -25,7 +26,7 @@ def content_version(taxonomy: Taxonomy) -> str:
 
     Hashed are code, parent, level and all texts of every node (nodes by code, further languages by tag), the display name
     and the level names. Left out are the key, the order of rows and of siblings, and the time: the same content has the
-    same version under any key.
+    same version under any key. So are texts that enrichment added: they are no part of the file.
     """
     nodes = [
         [
@@ -48,8 +49,8 @@ def _text_values(text: NodeText) -> list[object]:
     return [text.language, text.label, text.definition, text.examples, text.aliases, text.negative_examples]
 
 
-def taxonomy_to_table(taxonomy: Taxonomy) -> pa.Table:
-    """The nodes in preorder with the schema of `taxonomy.nodes`.
+def taxonomy_to_table(taxonomy: Taxonomy, table_name: str = "taxonomy.nodes") -> pa.Table:
+    """The nodes in preorder with the schema of `taxonomy.nodes`, or of `taxonomy.enriched_nodes` with what was added.
 
     Display name and level names, which concern no single node, travel in the schema's metadata (key `taxomind`, JSON).
     """
@@ -67,10 +68,11 @@ def taxonomy_to_table(taxonomy: Taxonomy) -> pa.Table:
         "is_leaf": taxonomy.is_leaf.tolist(),
         **{name: [getattr(text, name) for text in first] for name in _TEXT_FIELDS},
         "translations": [[{name: getattr(text, name) for name in _TEXT_FIELDS} for text in node.texts[1:]] for node in nodes],
+        "added": [[{name: getattr(text, name) for name in _ADDED_FIELDS} for text in node.added] for node in nodes],
         "node_id": [node_id(taxonomy.key, code) for code in taxonomy.codes],
         "version": [taxonomy.version] * len(nodes),
     }
-    schema = BY_NAME["taxonomy.nodes"].arrow
+    schema = BY_NAME[table_name].arrow
     about = {"display_name": taxonomy.display_name, "level_names": taxonomy.level_names}
     table = pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
     return table.replace_schema_metadata({_METADATA: json.dumps(about).encode()})
@@ -91,7 +93,13 @@ def taxonomy_from_table(table: pa.Table, key: str) -> Taxonomy:
     """
     rows = table.to_pylist()
     nodes = [
-        Node(row["code"], row["parent_code"], row["level"], (_node_text(row), *map(_node_text, row["translations"] or ())))
+        Node(
+            row["code"],
+            row["parent_code"],
+            row["level"],
+            (_node_text(row), *map(_node_text, row["translations"] or ())),
+            tuple(map(_node_text, row.get("added") or ())),
+        )
         for row in rows
     ]
     about = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
@@ -107,9 +115,9 @@ def taxonomy_from_table(table: pa.Table, key: str) -> Taxonomy:
 def _node_text(row: dict[str, Any]) -> NodeText:
     return NodeText(
         language=row["language"] or "",
-        label=row["label"],
+        label=row.get("label") or "",
         definition=row["definition"] or "",
         examples=tuple(row["examples"] or ()),
-        aliases=tuple(row["aliases"] or ()),
+        aliases=tuple(row.get("aliases") or ()),
         negative_examples=tuple(row["negative_examples"] or ()),
     )

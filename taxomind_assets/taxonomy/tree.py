@@ -32,12 +32,16 @@ class NodeText:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A place in the taxonomy. `texts[0]` is in the taxonomy's primary language; `parent_code` None = top node."""
+    """A place in the taxonomy. `texts[0]` is in the taxonomy's primary language; `parent_code` None = top node.
+
+    `added` holds what a language model wrote, one entry per language and without labels: no word of it stands in the file.
+    """
 
     code: str
     parent_code: str | None
     level: int
     texts: tuple[NodeText, ...]
+    added: tuple[NodeText, ...] = ()
 
     @property
     def label(self) -> str:

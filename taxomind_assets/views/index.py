@@ -118,6 +118,7 @@ class NodeIndex:
                 kinds["text"] += [(i, part) for part in (text.label, *text.aliases, *text.examples) if part]
                 kinds["whole"].append((i, whole_text(self.tree, i, text.language)))
                 kinds["path"].append((i, path_text(self.tree, i, text.language)))
+            kinds["text"] += [(i, part) for text in node.added for part in text.examples]
         return kinds
 
     @cached_property
@@ -131,7 +132,7 @@ class NodeIndex:
         """Write the index into an existing empty folder."""
         import pyarrow.parquet as pq
 
-        pq.write_table(taxonomy_to_table(self.tree), folder / "nodes.parquet")
+        pq.write_table(taxonomy_to_table(self.tree, "taxonomy.enriched_nodes"), folder / "nodes.parquet")
         pq.write_table(_texts_table(self.texts), folder / "texts.parquet")
         np.save(folder / "vectors.npy", self.vectors.astype(np.float16))
         manifest = {
@@ -182,7 +183,7 @@ def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 def _texts_table(texts: Sequence[NodeViewText]) -> Any:
     import pyarrow as pa
 
-    names = ("code", "view", "language", "text", "text_hash")
+    names = ("code", "view", "language", "text", "text_hash", "origin")
     return pa.table({name: pa.array([getattr(text, name) for text in texts], pa.string()) for name in names})
 
 

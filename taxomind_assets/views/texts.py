@@ -11,19 +11,20 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final, Literal
 
-from taxomind_assets.taxonomy.tree import NodeText, Taxonomy
+from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
 from taxomind_resources.settings import TextSettings
 
 TEXT_POLICY_VERSION: Final = "1"
 View = Literal["label", "definition", "example"]
 #: What a text is to its node; texts that look right and belong elsewhere are kept in the example view.
 Role = Literal["label", "definition", "example", "negative"]
+Origin = Literal["source", "enrichment"]
 VIEWS: Final[tuple[View, ...]] = ("label", "definition", "example")
 
 # Control characters that are no white space, halves of pairs, and signs without width or meaning (soft hyphen, zero-width
@@ -35,13 +36,18 @@ _DROPPED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class NodeViewText:
-    """One text of a node that gets a vector. `text_hash`: 16 hex digits of the SHA-256 of `text`."""
+    """One text of a node that gets a vector.
+
+    `text_hash`: 16 hex digits of the SHA-256 of `text`. `origin`: `source` = the taxonomy's file, `enrichment` = a language
+    model.
+    """
 
     code: str
     view: Role
     language: str
     text: str
     text_hash: str
+    origin: Origin = "source"
 
 
 def clean(text: str) -> str:
@@ -117,22 +123,28 @@ def node_texts(taxonomy: Taxonomy) -> dict[View, list[NodeViewText]]:
     """Every text of every node, by view, nodes in preorder.
 
     The label view holds labels and aliases, the definition view definitions, the example view one row per example; each in
-    every language, the primary one first. What repeats inside a node and view (see `normalise`) is dropped.
+    every language, the primary one first, then what enrichment added. What repeats inside a node and view (see `normalise`)
+    is dropped.
     """
     views: dict[View, list[NodeViewText]] = {view: [] for view in VIEWS}
     for node in taxonomy.nodes:
         for view in VIEWS:
             seen: set[str] = set()
-            for role, language, raw in _view_texts(node.texts, view):
+            for origin, role, language, raw in _node_view_texts(node, view):
                 text = clean(raw)
                 identity = normalise(text)
                 if identity and identity not in seen:
                     seen.add(identity)
-                    views[view].append(NodeViewText(node.code, role, language, text, text_hash(text)))
+                    views[view].append(NodeViewText(node.code, role, language, text, text_hash(text), origin))
     return views
 
 
-def _view_texts(texts: Iterable[NodeText], view: View) -> Iterable[tuple[Role, str, str]]:
+def _node_view_texts(node: Node, view: View) -> Iterator[tuple[Origin, Role, str, str]]:
+    yield from (("source", *text) for text in _view_texts(node.texts, view))
+    yield from (("enrichment", *text) for text in _view_texts(node.added, view))
+
+
+def _view_texts(texts: Iterable[NodeText], view: View) -> Iterator[tuple[Role, str, str]]:
     """(role, language, text) of one node's texts in a view."""
     for text in texts:
         if view == "label":
@@ -151,10 +163,18 @@ def path_text(taxonomy: Taxonomy, node: int, language: str) -> str:
 
 
 def whole_text(taxonomy: Taxonomy, node: int, language: str) -> str:
-    """Label, definition and examples of `node` (a position) as one text of sentences, in `language` where it has it."""
+    """Label, definition and examples of `node` (a position) as one text of sentences, in `language` where it has it.
+
+    What enrichment added in the language of that text comes last.
+    """
     text = _in_language(taxonomy.nodes[node].texts, language)
-    parts = map(clean, (text.label, text.definition, *text.examples))
+    added = [part for more in taxonomy.nodes[node].added if more.language == text.language for part in _telling(more)]
+    parts = map(clean, (text.label, *_telling(text), *added))
     return " ".join(part if part[-1] in ".!?。" else f"{part}." for part in parts if part)
+
+
+def _telling(text: NodeText) -> tuple[str, ...]:
+    return (text.definition, *text.examples)
 
 
 def _in_language(texts: tuple[NodeText, ...], language: str) -> NodeText:

@@ -78,7 +78,8 @@ def test_a_key_without_a_file_fails_with_what_to_do(project):
 
 
 def test_nodes_pass_through_when_no_language_model_is_configured(built, metadata):
-    assert built.sql("SELECT * FROM taxonomy.enriched_nodes") == built.sql("SELECT * FROM taxonomy.nodes")
+    assert built.sql("SELECT * EXCLUDE added FROM taxonomy.enriched_nodes") == built.sql("SELECT * FROM taxonomy.nodes")
+    assert built.sql("SELECT DISTINCT added FROM taxonomy.enriched_nodes") == [{"added": []}]
     result = built.run("build_taxonomy", "animals")
     assert metadata(result, "enriched_definitions")["enrichment"].startswith("none")
 
