@@ -97,7 +97,7 @@ class Pending:
     """What one taxonomy waits for. Each field is '' when nothing is to be done, else a digest of what asks for it.
 
     Attributes:
-        build: the taxonomy file or the embedding model is new: the index must be built.
+        build: the taxonomy file, a record of a revision or the embedding model is new: the index must be built.
         corrections: files of corrections came, changed or went, or the evidence is that of another taxonomy or model.
         texts: there are text files that have not been dealt with.
         report: there are labelled files that no report covers.
@@ -162,11 +162,13 @@ def pending_build(key: str, settings: Settings, inbox: Inbox, outputs: Outputs) 
         return "", ()
     digest, wanted = inbox.digest(key, "taxonomy"), embedding_digest(settings, key)
     built = IndexState.parse(outputs.digest("views.node_vectors", key))
-    if (built.taxonomy_digest, built.embedding_digest) == (digest, wanted):
+    revisions = inbox.digest(key, "revisions")
+    is_told = (outputs.digest("taxonomy.crosswalk", key) or "").partition(":")[0] == revisions
+    if (built.taxonomy_digest, built.embedding_digest) == (digest, wanted) and is_told:
         return "", ()
     if outputs.digest("taxonomy.rejected_rows", key, REFUSED) == digest:
         return "", (f"{key}: {file.name} was refused; see taxonomy.rejected_rows.",)
-    return f"{digest}-{wanted}", ()
+    return "-".join(filter(None, (digest, wanted, revisions))), ()
 
 
 def pending_corrections(key: str, inbox: Inbox, outputs: Outputs, indexes: IndexStore) -> str:

@@ -13,12 +13,12 @@ was added, a definition edited) belongs to the edition of the version that it fo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from taxomind_assets.taxonomy.crosswalk import Crosswalk
+from taxomind_assets.taxonomy.crosswalk import Crosswalk, Relation
 from taxomind_resources.faults import Fault
 
 Kind = Literal["revise", "undo"]
@@ -122,9 +122,9 @@ class Translation:
 
     How evidence is to use it (nothing but this is needed, and corrections are never rewritten):
 
-        translation = current_translation(inbox, outputs, key)     # in `taxonomy.versions`
-        version = correction.taxonomy_version or translation.version_at(correction.corrected_at)
-        codes = translation.codes(correction.code, version)
+        translation = current_translation(inbox, outputs, key, tree.version)     # in `taxonomy.versions`
+        codes = translation.codes(correction.code, correction.taxonomy_version)
+        codes = translation.codes_at(correction.code, correction.corrected_at, tree.position)   # without a version
 
     `()` or a code that the tree does not have: the correction is parked (kept, without effect), and comes back when its code
     does. One code: it counts there. Several: the node was split; `revision_choice.choose_among` picks one of them with a
@@ -182,6 +182,37 @@ class Translation:
             step = crosswalk.forward if forward else crosswalk.backward
             codes = dict.fromkeys(found for known in codes for found in step(known))
         return tuple(codes)
+
+    def relation(self, code: str, start: int, end: int) -> Relation:
+        """What became of a code of edition `start` in edition `end`."""
+        targets = self.between(code, start, end)
+        if not targets:
+            return "gone"
+        shared = any(self.between(target, end, start) != (code,) for target in targets)
+        if len(targets) > 1:
+            return "regrouped" if shared else "split"
+        if shared:
+            return "merged"
+        return "same" if targets == (code,) else "recoded"
+
+    def codes_at(self, code: str, moment: datetime | None, known: Collection[str]) -> tuple[str, ...]:
+        """As `codes`, for a code that was written without naming a version.
+
+        Args:
+            code: as it was written then.
+            moment: when; None = not stated. Then the code is taken as it is when the taxonomy has it, else as one of the latest
+                edition in which it leads to codes that the taxonomy has.
+            known: codes of the taxonomy in force.
+        """
+        if moment is not None:
+            return self.codes(code, self.version_at(moment))
+        if code in known:
+            return (code,)
+        for edition in sorted({FIRST_EDITION, *self.revisions}, reverse=True):
+            found = self.between(code, edition, self.edition)
+            if found and all(target in known for target in found):
+                return found
+        return ()
 
     def is_same(self, start: int, end: int) -> bool:
         """Whether codes of one edition are those of the other, with nothing to translate."""

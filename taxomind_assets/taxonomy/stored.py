@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from taxomind_assets.taxonomy.records import taxonomy_from_table, taxonomy_to_table
 from taxomind_resources.faults import Fault
 from taxomind_resources.tables import BY_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
 
     from taxomind_assets.inputs import RejectedRow
     from taxomind_assets.taxonomy.assemble import TaxonomyFile
+    from taxomind_assets.taxonomy.revision import Revision
     from taxomind_assets.taxonomy.tree import Taxonomy
     from taxomind_resources.outputs import Outputs
 
@@ -44,7 +44,16 @@ def stored_taxonomy(outputs: Outputs, key: str, table: str = "taxonomy.enriched_
     return dataclasses.replace(tree, display_name=about["display_name"][0].as_py()) if about.num_rows else tree
 
 
-def write_taxonomy(outputs: Outputs, key: str, source_file: str, found: TaxonomyFile, digest: str) -> pa.Table:
+def write_taxonomy(
+    outputs: Outputs,
+    key: str,
+    source_file: str,
+    found: TaxonomyFile,
+    digest: str,
+    *,
+    log: Sequence[Revision] = (),
+    log_digest: str = "",
+) -> pa.Table:
     """Make a taxonomy that was read the current one; returns its nodes.
 
     The nodes are written last: until then the former version is whole, and a run that was killed is seen as not done.
@@ -55,16 +64,20 @@ def write_taxonomy(outputs: Outputs, key: str, source_file: str, found: Taxonomy
         source_file: name of the file.
         found: what was read from it.
         digest: state of the inbox that it stands for.
+        log: the records of revisions.
+        log_digest: state of their files.
 
     Raises:
         Fault: `storage_failed`.
     """
+    from taxomind_assets.taxonomy.versions import HISTORY, write_crosswalk, write_version
+
     tree = found.taxonomy
     nodes = taxonomy_to_table(tree)
-    if not outputs.exists("taxonomy.node_history", key, tree.version):
-        outputs.write("taxonomy.node_history", key, nodes, digest=tree.version, part=tree.version)
-    if not outputs.exists("taxonomy.versions", key, tree.version):
-        outputs.write("taxonomy.versions", key, _version_row(source_file, found), digest=tree.version, part=tree.version)
+    if not outputs.exists(HISTORY, key, tree.version):
+        outputs.write(HISTORY, key, nodes, digest=tree.version, part=tree.version)
+    write_version(outputs, key, source_file, found, log)
+    write_crosswalk(outputs, key, log, log_digest)
     outputs.write("taxonomy.rejected_rows", key, rejected_table("taxonomy.rejected_rows", found.rejected), digest=digest)
     outputs.write("taxonomy.nodes", key, nodes, digest=digest)
     return nodes
@@ -75,21 +88,3 @@ def rejected_table(table: str, rows: Iterable[RejectedRow]) -> pa.Table:
     import pyarrow as pa
 
     return pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=BY_NAME[table].arrow)
-
-
-def _version_row(source_file: str, found: TaxonomyFile) -> pa.Table:
-    import pyarrow as pa
-
-    tree = found.taxonomy
-    row: dict[str, Any] = {
-        "version": tree.version,
-        "created_at": datetime.now(UTC),
-        "source_file": source_file,
-        "display_name": tree.display_name,
-        "nodes": len(tree),
-        "leaves": int(tree.is_leaf.sum()),
-        "depth": tree.depth,
-        "languages": tree.languages,
-        "warnings": list(found.warnings),
-    }
-    return pa.Table.from_pylist([row], schema=BY_NAME["taxonomy.versions"].arrow)
