@@ -7,17 +7,19 @@ principal components), so `student.vectors(titles) @ student.project(encoder_vec
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from taxomind_resources.crosslingual.features import FEATURES_VERSION, MAX_BUCKET_BITS, blocks, check_texts, feature_counts
+from taxomind_resources.crosslingual.language import PROFILE_BITS, LanguageProfile
 from taxomind_resources.crosslingual.packing import BITS, PackedRows
 from taxomind_resources.embedding.vectors import unit_rows
 from taxomind_resources.faults import Fault
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     from taxomind_resources.embedding.spec import EmbeddingSpec
 
 #: Layout of the file. A file of another layout is refused.
-FORMAT_VERSION: Final = 1
-SHIPPED: Final = Path(__file__).with_name("student-1.npz")
+FORMAT_VERSION: Final = 2
+SHIPPED: Final = Path(__file__).with_name("student-2.npz")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,15 @@ class StudentSpec:
         """Rows of the table."""
         return 1 << self.bucket_bits
 
+    @property
+    def version(self) -> str:
+        """12 hex digits over all of it."""
+        return hashlib.sha256(self.to_text().encode()).hexdigest()[:12]
+
+    def to_text(self) -> str:
+        """As one line of JSON."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
     def fits(self, encoder: EmbeddingSpec) -> bool:
         """Whether vectors of this encoder may be handed to `Student.project`."""
         return (self.encoder_weights, self.encoder_dimensions) == (encoder.weights_digest, encoder.dimensions)
@@ -100,12 +111,14 @@ class Student:
         table: one packed row per bucket, [buckets, dims], already times the bucket's weight.
         mean: float32[encoder dimensions], subtracted from the encoder's vectors.
         components: float32[encoder dimensions, dims], orthonormal columns.
+        profile: tells English texts, which the encoder reads itself, from others.
     """
 
     spec: StudentSpec
     table: PackedRows = field(repr=False)
     mean: NDArray[np.float32] = field(repr=False)
     components: NDArray[np.float32] = field(repr=False)
+    profile: LanguageProfile = field(repr=False)
 
     @classmethod
     def load(cls, path: Path | None = None) -> Student:
@@ -184,7 +197,7 @@ class Student:
         Raises:
             Fault: `storage_failed`.
         """
-        spec = json.dumps(asdict(self.spec), sort_keys=True, ensure_ascii=False).encode()
+        spec = self.spec.to_text().encode()
         with publishing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
@@ -193,6 +206,8 @@ class Student:
                 steps=self.table.steps,
                 mean=self.mean,
                 components=self.components,
+                language=self.profile.weights,
+                language_intercept=np.array([self.profile.intercept], np.float16),
             )
         return path
 
@@ -210,12 +225,24 @@ def _shipped() -> Student:
 
 
 def _read(path: Path) -> Student:
+    spec, arrays = read_arrays(path)
+    _check_shapes(path, arrays, _table_shapes(spec))
+    table = PackedRows(arrays["codes"], arrays["steps"], spec.bits)
+    return Student(spec, table, arrays["mean"], arrays["components"], profile_of(path, arrays))
+
+
+def read_arrays(path: Path, only: Collection[str] | None = None) -> tuple[StudentSpec, dict[str, NDArray[Any]]]:
+    """What a student's file says about itself, and its arrays; `only` some of them, which is much faster.
+
+    Raises:
+        Fault: as `Student.load` with a path.
+    """
     try:
         file = np.load(path, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise _foreign(path, "a single array")
         with file:
-            arrays = {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files if only is None or name in {"spec", *only}}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise Fault("unreadable_file", f"The student's file cannot be read: {error}.", value=str(path)) from error
     try:
@@ -224,21 +251,37 @@ def _read(path: Path) -> Student:
         raise _foreign(path, f"no description ({error})") from error
     if (spec.format_version, spec.features_version) != (FORMAT_VERSION, FEATURES_VERSION):
         raise _foreign(path, f"version {spec.format_version}.{spec.features_version}")
-    _check_shapes(path, spec, arrays)
-    for array in arrays.values():
-        array.setflags(write=False)
-    return Student(spec, PackedRows(arrays["codes"], arrays["steps"], spec.bits), arrays["mean"], arrays["components"])
-
-
-def _check_shapes(path: Path, spec: StudentSpec, arrays: Mapping[str, NDArray[Any]]) -> None:
     if spec.bits not in BITS or not 1 <= spec.bucket_bits <= MAX_BUCKET_BITS:
         raise _foreign(path, f"{spec.bits} bits, {spec.bucket_bits} bucket bits")
-    expected = {
+    for array in arrays.values():
+        array.setflags(write=False)
+    return spec, arrays
+
+
+def profile_of(path: Path, arrays: Mapping[str, NDArray[Any]]) -> LanguageProfile:
+    """The language profile among the arrays of a file.
+
+    Raises:
+        Fault: `unsupported_format`.
+    """
+    _check_shapes(path, arrays, PROFILE_SHAPES)
+    return LanguageProfile(arrays["language"], float(arrays["language_intercept"][0]))
+
+
+_Shapes: TypeAlias = Mapping[str, tuple[tuple[int, ...], type]]
+PROFILE_SHAPES: Final[_Shapes] = {"language": ((1 << PROFILE_BITS,), np.float16), "language_intercept": ((1,), np.float16)}
+
+
+def _table_shapes(spec: StudentSpec) -> _Shapes:
+    return {
         "codes": ((spec.buckets, spec.dims * spec.bits // 8), np.uint8),
         "steps": ((spec.buckets,), np.float16),
         "mean": ((spec.encoder_dimensions,), np.float32),
         "components": ((spec.encoder_dimensions, spec.dims), np.float32),
     }
+
+
+def _check_shapes(path: Path, arrays: Mapping[str, NDArray[Any]], expected: _Shapes) -> None:
     for name, (shape, kind) in expected.items():
         array = arrays.get(name)
         if array is None or array.shape != shape or array.dtype != kind:

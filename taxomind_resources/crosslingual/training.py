@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from taxomind_resources.crosslingual.features import MAX_BUCKET_BITS, feature_counts
+from taxomind_resources.crosslingual.language import LanguageProfile
 from taxomind_resources.crosslingual.measuring import HeldOutScore, measure
 from taxomind_resources.crosslingual.packing import BITS, PackedRows
 from taxomind_resources.crosslingual.pairs import (
@@ -235,7 +236,7 @@ class _Teacher:
             pairs=len(pairs),
             training_digest=AlignedPairs(pairs, (), rows, 0).digest(),
         )
-        return Student(spec, PackedRows.pack(weights, options.bits), mean, components)
+        return Student(spec, PackedRows.pack(weights, options.bits), mean, components, LanguageProfile.fit(pairs))
 
 
 def weighted(counts: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[np.float32]]:
