@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tests.bench.material import BenchSet, find_sets
-from tests.bench.run import Options, run
+from tests.bench.run import OWN, WAYS, Options, Record, headline, merged, run
 from tests.bench.tables import Table, tables
 from tests.bench.task import REGIMES
 
@@ -25,14 +25,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("Name one: make bench DATA=FOLDER. docs/quality.md says what it holds.")
         return 0
     sets = _chosen(find_sets(options.data), options.sets)
+    records: list[Record] = merged(*(json.loads(file.read_text(encoding="utf-8")) for file in options.known))
     with ExitStack() as stack:
         work = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="taxomind-bench-")))
-        choice = Options(options.data, work, tuple(options.regimes), options.texts, options.peers)
-        records = run(sets, choice, options.jobs, lambda line: print(line, file=sys.stderr, flush=True))
-    if options.json:
-        options.json.write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        choice = Options(options.data, work, tuple(options.regimes), options.texts, _ways(options))
+        for bench_set, found in run(sets, choice, options.jobs):
+            print(f"{bench_set.name}: {headline(found)}", file=sys.stderr, flush=True)
+            records = merged(records, found)
+            if options.json:
+                options.json.write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     show(tables(records))
     return 0
+
+
+def _ways(options: argparse.Namespace) -> tuple[str, ...]:
+    if options.ways is not None:
+        return tuple(options.ways)
+    return tuple(WAYS) if options.peers else (OWN,)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,7 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", type=Path, nargs="?", help="folder with one folder for each set")
     parser.add_argument("--sets", nargs="+", default=["*"], metavar="PATTERN", help="sets by name, * and ? allowed")
     parser.add_argument("--regimes", nargs="+", default=list(REGIMES), choices=REGIMES)
-    parser.add_argument("--peers", action="store_true", help="other ways to code texts too")
+    parser.add_argument("--peers", action="store_true", help="all other ways to code texts too")
+    parser.add_argument(
+        "--ways", nargs="*", choices=WAYS, metavar="WAY", help=f"these ways alone: {', '.join(WAYS)}; none: nothing"
+    )
+    parser.add_argument(
+        "--known", type=Path, nargs="+", default=[], help="records of earlier runs, shown together with the new ones"
+    )
     parser.add_argument("--texts", type=int, default=1_000, help="test texts of a set, at most")
     parser.add_argument("--jobs", type=int, default=1, help="sets measured at a time")
     parser.add_argument("--work", type=Path, help="data root of the run, which keeps the vectors (default: a temporary folder)")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: Text rows times classes above which a way takes too long on two cores (`full` of naics-2012 with node texts has 2 x 10^7).
 _FLAT_LIMIT: Final = 60_000_000
-_DENSE_LIMIT: Final = 6_000_000
+_DENSE_LIMIT: Final = 4_000_000
 #: How much a vector of the encoder counts beside tf-idf of unit length.
 _VECTOR_WEIGHT: Final = 0.7
 

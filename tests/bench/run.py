@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ from tests.bench.task import Task, strangers
 
 #: Name of the product in the records.
 OWN = "taxomind"
+WAYS = {OWN: product, **PEERS}
 Record = dict[str, Any]
 #: What must be told apart: texts of the first kind belong in the taxonomy, those of the second do not.
 OUTSIDE = (
@@ -40,24 +41,19 @@ class Options:
         work: data root of the product during the run; its cache of vectors stays there.
         regimes: names of `task.REGIMES`.
         texts: test texts of a set, at most.
-        peers: also the other ways.
+        ways: names of `WAYS`.
     """
 
     data: Path
     work: Path
     regimes: tuple[str, ...]
     texts: int
-    peers: bool
+    ways: tuple[str, ...]
 
 
-def run(sets: Sequence[BenchSet], options: Options, jobs: int, say: Callable[[str], None]) -> list[Record]:
-    """Records of all sets, in their order, whatever the number of processes."""
-    work = partial(run_set, options=options)
-    records: list[Record] = []
-    for bench_set, found in zip(sets, _each(work, sets, jobs), strict=True):
-        records += found
-        say(f"{bench_set.name}: {_headline(found)}")
-    return records
+def run(sets: Sequence[BenchSet], options: Options, jobs: int) -> Iterator[tuple[BenchSet, list[Record]]]:
+    """Each set with its records as soon as it is done, in the order of the sets, whatever the number of processes."""
+    yield from zip(sets, _each(partial(run_set, options=options), sets, jobs), strict=True)
 
 
 def _each(work: Callable[[BenchSet], list[Record]], sets: Sequence[BenchSet], jobs: int) -> Iterator[list[Record]]:
@@ -90,14 +86,13 @@ def run_set(bench_set: BenchSet, options: Options) -> list[Record]:
     for regime in options.regimes:
         pool, tests = task.pool(regime), task.tests(regime)
         gold = task.gold(tests)
-        ways = {OWN: product, **(PEERS if options.peers else {})}
-        for name, way in ways.items():
+        for name in options.ways:
             record: Record = {"set": task.name, "regime": regime, "way": name, "labelled": len(pool), "nodes": len(task.tree)}
             try:
-                records.append(record | measured(task.tree, gold, way(task, pool, tests)))
+                records.append(record | measured(task.tree, gold, WAYS[name](task, pool, tests)))
             except NotFeasibleError as reason:
                 records.append(record | {"left_out": str(reason)})
-    if "zero-shot" in options.regimes:
+    if "zero-shot" in options.regimes and OWN in options.ways:
         records += list(_outside(task, options))
     return records
 
@@ -120,5 +115,18 @@ def _outside(task: Task, options: Options) -> Iterator[Record]:
             yield {"set": task.name, "outside": kind, "texts": len(inside), "strangers": len(texts), "auroc": area}
 
 
-def _headline(records: Sequence[Record]) -> str:
-    return ", ".join(f"{record['regime']} {100 * record['accuracy']:.1f}" for record in records if record.get("way") == OWN)
+def headline(records: Sequence[Record]) -> str:
+    """Accuracies of one set in one line: the product's, or without it those of the first way."""
+    shown: dict[str, float] = {}
+    for record in records:
+        if "accuracy" in record and (record["way"] == OWN or record["regime"] not in shown):
+            shown[record["regime"]] = record["accuracy"]
+    return ", ".join(f"{regime} {100 * accuracy:.1f}" for regime, accuracy in shown.items())
+
+
+def merged(*parts: Iterable[Record]) -> list[Record]:
+    """Records of several runs; of two of the same thing the later one counts, at the place of the first."""
+    found: dict[tuple[Any, ...], Record] = {}
+    for record in (record for part in parts for record in part):
+        found[tuple(record.get(name) for name in ("set", "regime", "way", "outside"))] = record
+    return list(found.values())

@@ -45,7 +45,8 @@ def tables(records: Sequence[Record]) -> list[Table]:
 
 
 def _ways(records: Iterable[Record]) -> list[str]:
-    return list(dict.fromkeys(record["way"] for record in records if "way" in record))
+    """The ways that were measured, the product first."""
+    return sorted(dict.fromkeys(record["way"] for record in records if "way" in record), key=lambda way: way != OWN)
 
 
 def _by_set(records: Iterable[Record], regime: str) -> dict[str, dict[str, Record]]:

@@ -12,7 +12,7 @@ import pytest
 from tests.bench.__main__ import main
 from tests.bench.material import BenchSet
 from tests.bench.peers import PEERS, NotFeasibleError, Rows
-from tests.bench.run import OWN, Options, run, run_set
+from tests.bench.run import OWN, WAYS, Options, merged, run, run_set
 from tests.bench.task import Task
 
 
@@ -23,7 +23,7 @@ def task(bench_data, embedder, default_settings, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def options(bench_data, default_settings):
-    return Options(bench_data, default_settings.data, ("zero-shot", "k=3"), 30, True)
+    return Options(bench_data, default_settings.data, ("zero-shot", "k=3"), 30, tuple(WAYS))
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +99,10 @@ def test_texts_that_belong_nowhere_are_measured_where_they_are_known(bench_data,
 @pytest.mark.slow
 def test_several_processes_give_the_records_of_one(bench_data, default_settings):
     sets = [BenchSet(bench_data / "pets", "en"), BenchSet(bench_data / "flat", "en")]
-    options = Options(bench_data, default_settings.data, ("zero-shot",), 20, False)
+    options = Options(bench_data, default_settings.data, ("zero-shot",), 20, (OWN,))
     costs = {"fit_s", "predict_us"}
     one, two = (
-        [{k: v for k, v in record.items() if k not in costs} for record in run(sets, options, jobs, lambda line: None)]
+        [{k: v for k, v in record.items() if k not in costs} for _, found in run(sets, options, jobs) for record in found]
         for jobs in (1, 2)
     )
     assert one == two
@@ -117,6 +117,31 @@ def test_the_command_prints_tables_and_writes_records(bench_data, default_settin
     assert "Accuracy, zero-shot" in printed
     assert re.search(r"pets\.en +│ +0 │ +20 │ +\d+\.\d \[\d+\.\d, \d+\.\d\]", printed)
     assert [record["way"] for record in json.loads(file.read_text())] == [OWN]
+
+
+def test_earlier_records_are_shown_with_the_new_ones(bench_data, default_settings, tmp_path, capsys):
+    file = tmp_path / "peers.json"
+    arguments = [
+        str(bench_data),
+        "--sets",
+        "pets.en",
+        "--regimes",
+        "zero-shot",
+        "--texts",
+        "20",
+        "--work",
+        str(default_settings.data),
+    ]
+    assert main([*arguments, "--ways", "label kNN", "--json", str(file)]) == 0
+    assert "taxomind" not in [record["way"] for record in json.loads(file.read_text())]
+    assert main([*arguments, "--known", str(file)]) == 0
+    assert re.search(r"labelled.*tests.*taxomind.*target.*label kNN", capsys.readouterr().out.rpartition("Accuracy")[2])
+
+
+def test_the_later_of_two_records_counts():
+    old, new = ({"set": "a", "regime": "k=1", "way": OWN, "accuracy": value} for value in (0.1, 0.2))
+    other = {"set": "a", "outside": "strangers", "auroc": 0.5}
+    assert merged([old, other], [new]) == [new, other]
 
 
 @pytest.mark.parametrize("arguments", [[], ["/no/such/folder"]])
