@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dagster import DagsterEvent, EventLogEntry, Failure
 
 BUILD: Final = ("raw_taxonomy", "enriched_definitions", "label_view", "definition_view", "example_view", "node_index")
+LEARN: Final = ("corrections", "evidence_centroids", "stop_calibration")
 ANSWERS: Final = "classification_results"
 REPORT: Final = ("stop_calibration", "error_report")
 _UNITS: Final[Mapping[str, str]] = {
@@ -25,6 +26,8 @@ _UNITS: Final[Mapping[str, str]] = {
     "definition_view": "texts",
     "example_view": "texts",
     "node_index": "vectors",
+    "corrections": "corrections",
+    "evidence_centroids": "nodes taught",
     "classification_results": "answers",
     "stop_calibration": "calibrations",
     "error_report": "texts judged",

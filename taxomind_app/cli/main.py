@@ -14,7 +14,7 @@ from taxomind_app.cli import convert as convert_command
 from taxomind_app.cli import crosslingual as crosslingual_command
 from taxomind_app.cli import demo as demo_command
 from taxomind_app.cli import doctor as doctor_command
-from taxomind_app.cli import errors, taxonomy
+from taxomind_app.cli import errors, learn, taxonomy
 from taxomind_app.cli import query as query_command
 from taxomind_app.cli import report as report_command
 from taxomind_app.cli import settings as settings_command
@@ -36,6 +36,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+)
+learning = typer.Typer(
+    cls=learn.LearnGroup, no_args_is_help=True, help="Teach: learn from corrections, take them back, look at them."
 )
 taxonomies = typer.Typer(no_args_is_help=True, help="Add, check, look at and remove taxonomies.")
 crosslingual = typer.Typer(no_args_is_help=True, help="Teach a student that finds English node texts for other languages.")
@@ -74,6 +77,10 @@ _add(taxonomies, "list", taxonomy.list_, taxonomy.LIST_EPILOG)
 _add(taxonomies, "show", taxonomy.show, taxonomy.SHOW_EPILOG)
 _add(taxonomies, "remove", taxonomy.remove, taxonomy.REMOVE_EPILOG)
 _add(app, "classify", classify_command.classify, classify_command.EPILOG)
+app.add_typer(learning, name="learn")
+_add(learning, "add", learn.add, learn.ADD_EPILOG)
+_add(learning, "undo", learn.undo, learn.UNDO_EPILOG)
+_add(learning, "list", learn.list_, learn.LIST_EPILOG)
 _add(app, "report", report_command.report, report_command.EPILOG)
 _add(app, "query", query_command.query, query_command.EPILOG)
 app.add_typer(crosslingual, name="crosslingual")

@@ -71,7 +71,7 @@ def add(
 
     The file is checked first; one that is no tree is refused as a whole and changes nothing.
     """
-    from taxomind_app.cli.graph import ANSWERS, BUILD, REPORT, run_assets
+    from taxomind_app.cli.graph import ANSWERS, BUILD, LEARN, REPORT, run_assets
     from taxomind_resources.inbox import Inbox
     from taxomind_resources.keys import validate_key
 
@@ -85,9 +85,10 @@ def add(
     for kind, path, name in named:
         inbox.put(key, kind, path, name)
     assets = [*BUILD]
+    assets += [*LEARN] if inbox.files(key, "corrections") else []
     assets += [ANSWERS] if inbox.files(key, "texts") else []
     assets += [*REPORT] if inbox.files(key, "labelled") else []
-    made = run_assets(session, key, assets)
+    made = run_assets(session, key, list(dict.fromkeys(assets)))
     if session.json:
         made_rows = [{"asset": step.asset, "rows": step.rows, "seconds": round(step.seconds, 3)} for step in made]
         session.print_json({**_description(found, file), "assets": made_rows})
