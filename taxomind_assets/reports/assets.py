@@ -45,7 +45,7 @@ class ReportConfig(Config):
     strategies: list[str] = Field(
         # Written out, since the comparison itself is only imported by runs; a test compares both.
         default=[
-            *("served", "best_leaf", "rules", "routed", "nearest_label"),
+            *("served", "gate", "best_leaf", "rules", "routed", "nearest_label"),
             *("flat", "topdown", "bottomup", "hybrid", "consensus"),
         ],
         description="strategies answered on the same texts, by name; `all` for all of them, none for no comparison",

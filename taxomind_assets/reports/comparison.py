@@ -1,12 +1,13 @@
 """Strategies side by side: the served answers and other ways to decide, on the same texts.
 
 Every strategy starts from the same vectors, scores, retrieved nodes and candidates, so that only the decision differs. The
-confidence of an answer is the served probability of its node, whatever the strategy. Only `served` and `best_leaf` rank leaves;
-the measures of ranked candidates are undefined for the others.
+confidence of an answer is the served probability of its node, whatever the strategy. Only `best_leaf` and the answers as they
+would be served rank leaves; the measures of ranked candidates are undefined for the others.
 """
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taxomind_assets.classification.decisions import Decisions
+from taxomind_assets.classification.own_labels import unseen_answers
 from taxomind_assets.classification.retrieval import decide_by_rules, pooled_scores, retrieve, top_nodes, view_similarities
 from taxomind_assets.classification.routing import route
 from taxomind_assets.classification.rules import candidate_subgraph
@@ -52,6 +54,8 @@ SEED: Final = 7
 _OWN: Final[Mapping[str, str]] = MappingProxyType(
     {
         SERVED: "the answers as served",
+        "guarantee": "the stop rule `mass`: the deepest node above the threshold, proven where there are enough labels",
+        "gate": "the stop rule `gate`: learned from labelled texts, the threshold where they are too few",
         "best_leaf": "always the most probable leaf",
         "nearest_label": "the node whose label is nearest (label kNN, k = 1)",
         "rules": "the older stop rule as a whole: retrieval, routing, validation, a second try",
@@ -59,12 +63,17 @@ _OWN: Final[Mapping[str, str]] = MappingProxyType(
         "validated": "the same, checked against the best leaf",
     }
 )
+#: Strategies that are a stop rule of the classifier. They learn from labels, so each text is answered by labels of others.
+_STOP_RULES: Final[Mapping[str, str]] = MappingProxyType({"guarantee": "mass", "gate": "gate"})
 #: All strategies by name, with one line on each.
 SUMMARIES: Final[Mapping[str, str]] = MappingProxyType(
     {**_OWN, **{name: strategy.summary for name, strategy in STRATEGIES.items()}}
 )
 #: Compared when nothing else is asked for.
-DEFAULT: Final = (SERVED, "best_leaf", "rules", "routed", "nearest_label", "flat", "topdown", "bottomup", "hybrid", "consensus")
+DEFAULT: Final = (
+    *(SERVED, "gate", "best_leaf", "rules", "routed", "nearest_label"),
+    *("flat", "topdown", "bottomup", "hybrid", "consensus"),
+)
 ALL: Final = "all"
 #: Measures that a comparison shows; the others are written too.
 _SHOWN: Final = (
@@ -128,9 +137,12 @@ def compared(
     rows = pa.array(chosen_rows(served, most))
     texts, answers = targets.take(rows), {SERVED: served.take(rows)}
     others, verbatim = names[1:], answers[SERVED]["verbatim"].to_pylist()
-    decided = _decided(classifier, texts["text"].to_pylist(), others)
+    decided = _decided(classifier, texts["text"].to_pylist(), [name for name in others if name not in _STOP_RULES])
     for name in others:
-        results = _results(classifier, decided[name], texts["text_id"])
+        if name in _STOP_RULES:
+            results = _by_stop_rule(classifier, _STOP_RULES[name], texts)
+        else:
+            results = _results(classifier, decided[name], texts["text_id"])
         answers[name] = judge(classifier.tree, texts, results, verbatim=verbatim)
     return compare(classifier.tree, answers, seed=SEED)
 
@@ -228,6 +240,17 @@ def _decide(name: str, classifier: Classifier, block: _Texts) -> Decisions:
     elif STRATEGIES[name].options is VetoOptions:
         options = VetoOptions(routing=routing, retrieval=retrieval)
     return run_strategy(name, tree, block.scores, block.candidates, block.hits, options=options)
+
+
+def _by_stop_rule(classifier: Classifier, rule: str, texts: pa.Table) -> pa.Table:
+    """Answers with another stop rule and without second opinions, each by labels of other texts."""
+    settings = classifier.settings
+    off = {"routing": {"stop_rule": rule}, "judge": {"enabled": False}, "reranker": {"model": None}}
+    groups = {name: getattr(settings, name).model_copy(update=values) for name, values in off.items()}
+    other = copy.copy(classifier)
+    other.settings = settings.model_copy(update=groups)
+    answers = unseen_answers(other, texts["text"].to_pylist(), texts["codes"].to_pylist())
+    return answers.append_column("text_id", texts["text_id"])
 
 
 def _answers(classifier: Classifier, decisions: Decisions, mass: Masses, *, ranked: bool) -> pa.Table:

@@ -221,7 +221,7 @@ def test_given_vectors_replace_the_model(classifier: Classifier, embedder: Embed
     assert_same(classifier.classify(TEXTS, vectors=vectors), classifier.classify(TEXTS))
 
 
-@pytest.mark.parametrize("stop_rule", ["mass", "rules", "never"])
+@pytest.mark.parametrize("stop_rule", ["mass", "gate", "rules", "never"])
 def test_blocks_in_threads_answer_as_one_block(
     occupations: NodeIndex, classifier_of: Classifiers, monkeypatch: pytest.MonkeyPatch, stop_rule: str
 ) -> None:
@@ -326,7 +326,7 @@ def _tree(*nodes: tuple[str, str | None, NodeText], levels: dict[str, int] | Non
 
 
 class TestSmallTaxonomies:
-    @pytest.mark.parametrize("stop_rule", ["mass", "rules", "never"])
+    @pytest.mark.parametrize("stop_rule", ["mass", "gate", "rules", "never"])
     @pytest.mark.parametrize(
         "tree",
         [

@@ -159,7 +159,7 @@ def test_an_address_that_is_not_allowed_is_told_and_nothing_is_sent(bench, occup
     assert caught.value.code == "invalid_setting"
 
 
-@pytest.mark.parametrize("stop_rule", ["mass", "rules", "never"])
+@pytest.mark.parametrize("stop_rule", ["mass", "gate", "rules", "never"])
 def test_every_stop_rule_can_be_judged(bench, occupations, stop_rule):
     before = bench.make(occupations, enabled=False, routing={"stop_rule": stop_rule}).answers(TEXTS)
     bench.says(2)

@@ -48,7 +48,7 @@ def assert_same(one, other, rows=slice(None)):
         np.testing.assert_array_equal(getattr(one, field.name)[rows], getattr(other, field.name)[rows], field.name)
 
 
-@pytest.mark.parametrize("stop_rule", ["mass", "rules", "never"])
+@pytest.mark.parametrize("stop_rule", ["mass", "gate", "rules", "never"])
 @pytest.mark.parametrize("place", [lambda text: 0, lambda text: len(text) % 3, lambda text: len(text) % 5 - 2])
 def test_every_field_fits_the_new_answer(occupations, classifier_of, opinions, stop_rule, place):
     tree, subject = occupations.tree, classifier_of(occupations, routing={"stop_rule": stop_rule})

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from taxomind_assets.classification import own_labels
 from taxomind_assets.classification.classifier import Classifier
 from taxomind_assets.classification.strategies import STRATEGIES
+from taxomind_assets.reports import comparison
 from taxomind_assets.reports.assets import ReportConfig
 from taxomind_assets.reports.comparison import (
     COMPARED_TEXTS,
@@ -82,7 +85,9 @@ def test_names_are_resolved_with_the_served_answers_first() -> None:
     assert strategy_names(["flat"]) == (SERVED, "flat")
     assert strategy_names(["flat", SERVED, "flat"]) == (SERVED, "flat")
     assert strategy_names(["all"]) == tuple(SUMMARIES)
-    assert set(STRATEGIES) | {"rules", "routed", "validated", "best_leaf", "nearest_label"} < set(SUMMARIES)
+    assert set(STRATEGIES) | {"rules", "guarantee", "gate", "routed", "validated", "best_leaf", "nearest_label"} < set(
+        SUMMARIES
+    )
 
 
 def test_an_unknown_name_proposes_the_nearest() -> None:
@@ -163,3 +168,32 @@ def test_people_see_one_column_per_strategy_and_how_many_it_answered(everything:
     assert all(list(row) == ["measure", "n", *SUMMARIES] for row in rows)
     kept = next(row for row in rows if row["measure"] == "kept_accuracy")
     assert f" of {len(TEXTS)}" in kept["best_leaf"]
+
+
+def test_the_guarantee_is_what_mass_serves(everything: pa.Table) -> None:
+    for metric in ("exact", "abstained", "safe"):
+        assert _values(everything, metric)["guarantee"] == _values(everything, metric)[SERVED]
+
+
+def test_a_gate_is_compared_on_texts_that_it_has_not_learned_from(
+    classifier_of: Callable[..., Classifier], notes: NodeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, set[str], set[str]]] = []
+    original = comparison.unseen_answers
+
+    def noted(other: Classifier, texts: list[str], codes: list[list[str]]) -> pa.Table:
+        fitted: list[set[str]] = []
+        monkeypatch.setattr(own_labels, "label_calibration", lambda one, some, own: fitted.append(set(some)))
+        answers = original(other, texts, codes)
+        seen.append((other.settings.routing.stop_rule, set(texts), set.intersection(*fitted)))
+        return answers
+
+    monkeypatch.setattr(comparison, "unseen_answers", noted)
+    classifier = classifier_of(notes, routing={"stop_rule": "never"})
+    labelled = classifier.with_calibration(replace(classifier.calibration, threshold=0.5))
+    texts = [f"note number {number} about the garden" for number in range(30)]
+    targets = collect(notes.tree, (KnownText("notes", str(i), text, "en", "tech") for i, text in enumerate(texts)))
+    served = make_report(classifier, targets).errors
+    compared(labelled, targets, served, ["gate", "guarantee"])
+    assert [rule for rule, _, _ in seen] == ["gate", "mass"]
+    assert all(given == set(texts) and not both for _, given, both in seen)
