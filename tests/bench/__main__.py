@@ -11,7 +11,9 @@ from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from taxomind_resources.settings import load_settings
 from tests.bench.material import BenchSet, find_sets
+from tests.bench.page import PAGE, about, page
 from tests.bench.run import OWN, WAYS, Options, Record, headline, merged, run
 from tests.bench.tables import Table, tables
 from tests.bench.task import REGIMES
@@ -28,13 +30,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     records: list[Record] = merged(*(json.loads(file.read_text(encoding="utf-8")) for file in options.known))
     with ExitStack() as stack:
         work = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="taxomind-bench-")))
-        choice = Options(options.data, work, tuple(options.regimes), options.texts, _ways(options))
+        choice = Options(options.data, work, tuple(options.regimes), options.texts, _ways(options), options.ablations)
         for bench_set, found in run(sets, choice, options.jobs):
             print(f"{bench_set.name}: {headline(found)}", file=sys.stderr, flush=True)
-            records = merged(records, found)
+            records = merged(records, found, [about(load_settings(work).embedding.model, options.texts)])
             if options.json:
                 options.json.write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    show(tables(records))
+    made = tables(records)
+    show(made)
+    if options.docs:
+        PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), made, records), encoding="utf-8")
     return 0
 
 
@@ -56,10 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--known", type=Path, nargs="+", default=[], help="records of earlier runs, shown together with the new ones"
     )
+    parser.add_argument("--ablations", action="store_true", help="the product without each of its features too")
     parser.add_argument("--texts", type=int, default=1_000, help="test texts of a set, at most")
     parser.add_argument("--jobs", type=int, default=1, help="sets measured at a time")
     parser.add_argument("--work", type=Path, help="data root of the run, which keeps the vectors (default: a temporary folder)")
     parser.add_argument("--json", type=Path, help="also write the records to this file")
+    parser.add_argument("--docs", action="store_true", help="also write the tables to docs/quality.md")
     return parser
 
 

@@ -15,6 +15,7 @@ from tests.bench.measures import PROMISES, Answered
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from taxomind_assets.classification.scoring import Scorer
     from taxomind_resources.settings import Settings
     from tests.bench.material import Text
     from tests.bench.task import Task
@@ -60,6 +61,11 @@ def promising(settings: Settings, promise: float) -> Settings:
 def with_settings(classifier: Classifier, settings: Settings) -> Classifier:
     """The same classifier under other settings."""
     return Classifier(classifier.index, classifier.embedder, settings, classifier.calibration, scorer=classifier.scorer)
+
+
+def with_scorer(classifier: Classifier, scorer: Scorer) -> Classifier:
+    """The same classifier with other weights."""
+    return Classifier(classifier.index, classifier.embedder, classifier.settings, classifier.calibration, scorer=scorer)
 
 
 def belonging(classifier: Classifier, texts: Sequence[str], vectors: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -13,6 +13,8 @@ from typing import Any
 
 from taxomind_resources.embedding import load_embedder
 from taxomind_resources.settings import load_settings
+from tests.bench import ablations
+from tests.bench.ablations import ablated
 from tests.bench.material import BenchSet
 from tests.bench.measures import area_under_roc, measured
 from tests.bench.peers import PEERS, NotFeasibleError
@@ -42,6 +44,7 @@ class Options:
         regimes: names of `task.REGIMES`.
         texts: test texts of a set, at most.
         ways: names of `WAYS`.
+        ablations: also the product without each of its features.
     """
 
     data: Path
@@ -49,6 +52,7 @@ class Options:
     regimes: tuple[str, ...]
     texts: int
     ways: tuple[str, ...]
+    ablations: bool = False
 
 
 def run(sets: Sequence[BenchSet], options: Options, jobs: int) -> Iterator[tuple[BenchSet, list[Record]]]:
@@ -94,6 +98,8 @@ def run_set(bench_set: BenchSet, options: Options) -> list[Record]:
                 records.append(record | {"left_out": str(reason)})
     if "zero-shot" in options.regimes and OWN in options.ways:
         records += list(_outside(task, options))
+    if options.ablations:
+        records += [record for regime in ablations.REGIMES if regime in options.regimes for record in ablated(task, regime)]
     return records
 
 
@@ -119,7 +125,7 @@ def headline(records: Sequence[Record]) -> str:
     """Accuracies of one set in one line: the product's, or without it those of the first way."""
     shown: dict[str, float] = {}
     for record in records:
-        if "accuracy" in record and (record["way"] == OWN or record["regime"] not in shown):
+        if "accuracy" in record and "way" in record and (record["way"] == OWN or record["regime"] not in shown):
             shown[record["regime"]] = record["accuracy"]
     return ", ".join(f"{regime} {100 * accuracy:.1f}" for regime, accuracy in shown.items())
 
@@ -128,5 +134,5 @@ def merged(*parts: Iterable[Record]) -> list[Record]:
     """Records of several runs; of two of the same thing the later one counts, at the place of the first."""
     found: dict[tuple[Any, ...], Record] = {}
     for record in (record for part in parts for record in part):
-        found[tuple(record.get(name) for name in ("set", "regime", "way", "outside"))] = record
+        found[tuple(record.get(name) for name in ("about", "set", "regime", "way", "outside", "without"))] = record
     return list(found.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Final
@@ -39,14 +39,53 @@ class Table:
 
 def tables(records: Sequence[Record]) -> list[Table]:
     """All tables that the records fill."""
-    made = [accuracy(records, regime) for regime in REGIMES]
-    made += [confidence(records), promises(records), outside(records), cost(records)]
+    made = [behind(records), *(accuracy(records, regime) for regime in REGIMES)]
+    made += [confidence(records), promises(records), outside(records), ablation(records), cost(records)]
     return [table for table in made if table.rows]
 
 
 def _ways(records: Iterable[Record]) -> list[str]:
     """The ways that were measured, the product first."""
     return sorted(dict.fromkeys(record["way"] for record in records if "way" in record), key=lambda way: way != OWN)
+
+
+def behind(records: Sequence[Record]) -> Table:
+    """Everything that a target or a peer is ahead of."""
+    rows = []
+    for regime in REGIMES:
+        for name, by_way in _by_set(records, regime).items():
+            own = by_way.get(OWN)
+            if own is not None:
+                rows += [[regime, name, *row] for row in _behind(own, by_way, regime, name)]
+    for record in records:
+        target = targets.OUTSIDE.get((record.get("set"), record.get("outside")))
+        if target is not None and record["auroc"] < target:
+            rows.append(
+                ["zero-shot", record["set"], f"AUROC, {record['outside']}", _number(record["auroc"], 3), f"{target} (target)"]
+            )
+    note = "Figures of the product under their target, or under the best peer. Everything else is at its target or has none."
+    return Table("Behind", note, ["regime", "set", "measure", OWN, "ahead"], rows)
+
+
+def _behind(own: Record, by_way: dict[str, Record], regime: str, name: str) -> Iterator[list[str]]:
+    target = targets.accuracy_target(regime, name)
+    if target is not None and 100 * own["accuracy"] < target:
+        yield ["accuracy", _percent(own["accuracy"]), f"{target:g} (target)"]
+    best = max(by_way.values(), key=lambda record: record.get("accuracy", 0.0))
+    if best["way"] != OWN and best["accuracy"] > own["accuracy"]:
+        yield ["accuracy", _percent(own["accuracy"]), f"{_percent(best['accuracy'])} ({best['way']})"]
+    if own.get("ece", 0.0) > targets.CALIBRATION_ERROR:
+        yield ["ECE", _number(own["ece"], 3), f"{targets.CALIBRATION_ERROR} (target)"]
+    cover = targets.COVER_90.get((regime, name))
+    if cover is not None and own["cover_90"] < cover:
+        yield ["cover@90", _percent(own["cover_90"]), f"{_percent(cover)} (target)"]
+    for promise in (90, 95):
+        found = own.get(f"promise_{promise}", {})
+        if found.get("reached") is not None and found["reached_high"] < promise / 100:
+            yield [f"promise {promise}", _interval(found, "reached"), f"{promise} (promised)"]
+        for measure, wanted in zip(("answered", "depth"), targets.PROMISES.get((regime, name, promise), ()), strict=False):
+            if found and found[measure] < wanted:
+                yield [f"promise {promise}, {measure}", _percent(found[measure]), f"{_percent(wanted)} (target)"]
 
 
 def _by_set(records: Iterable[Record], regime: str) -> dict[str, dict[str, Record]]:
@@ -166,6 +205,31 @@ def outside(records: Sequence[Record]) -> Table:
     ]
     note = "Area under the ROC curve of the probability of belonging in the taxonomy, without labels."
     return Table("Texts that belong nowhere", note, ["set", "strangers", "texts inside", "outside", "AUROC", "target"], rows)
+
+
+def ablation(records: Sequence[Record]) -> Table:
+    """What the product loses without each of its features."""
+    kept: dict[str, dict[str, dict[str, float]]] = {}
+    for record in records:
+        if "without" in record:
+            kept.setdefault(record["regime"], {}).setdefault(record["set"], {})[record["without"]] = record["accuracy"]
+    rows = []
+    for regime, by_set in kept.items():
+        names = list(dict.fromkeys(name for found in by_set.values() for name in found if name))
+        for name in names:
+            losses = {one: found[""] - found[name] for one, found in by_set.items() if name in found}
+            most, least = max(losses, key=losses.__getitem__), min(losses, key=losses.__getitem__)
+            mean = sum(losses.values()) / len(by_set)
+            rows.append([regime, f"`{name}`", _points(mean), *(f"{_points(losses[one])} {one}" for one in (most, least))])
+    note = (
+        "Points of accuracy that are lost when the feature's weight becomes 0 and everything else stays, mean over all sets "
+        "(sets without the feature lose nothing), and the sets that lose most and least."
+    )
+    return Table("What each feature brings", note, ["regime", "without", "lost", "most", "least"], rows)
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}"
 
 
 def cost(records: Sequence[Record]) -> Table:

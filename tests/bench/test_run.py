@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -96,6 +97,14 @@ def test_texts_that_belong_nowhere_are_measured_where_they_are_known(bench_data,
     assert found["auroc"] > 0.9
 
 
+def test_each_feature_is_switched_off_in_turn(bench_data, options):
+    choice = replace(options, regimes=("zero-shot",), ways=(OWN,), ablations=True)
+    whole, *parts = [record for record in run_set(BenchSet(bench_data / "pets", "en"), choice) if "without" in record]
+    assert whole["without"] == ""
+    assert {"best_text", "whole", "whole_words"} < {record["without"] for record in parts}
+    assert any(record["accuracy"] < whole["accuracy"] for record in parts)
+
+
 @pytest.mark.slow
 def test_several_processes_give_the_records_of_one(bench_data, default_settings):
     sets = [BenchSet(bench_data / "pets", "en"), BenchSet(bench_data / "flat", "en")]
@@ -116,7 +125,9 @@ def test_the_command_prints_tables_and_writes_records(bench_data, default_settin
     printed = capsys.readouterr().out
     assert "Accuracy, zero-shot" in printed
     assert re.search(r"pets\.en +│ +0 │ +20 │ +\d+\.\d \[\d+\.\d, \d+\.\d\]", printed)
-    assert [record["way"] for record in json.loads(file.read_text())] == [OWN]
+    first, run = json.loads(file.read_text())
+    assert first["way"] == OWN
+    assert (run["encoder"], run["texts_at_most"]) == ("all-MiniLM-L6-v2", 20)
 
 
 def test_earlier_records_are_shown_with_the_new_ones(bench_data, default_settings, tmp_path, capsys):
@@ -133,7 +144,7 @@ def test_earlier_records_are_shown_with_the_new_ones(bench_data, default_setting
         str(default_settings.data),
     ]
     assert main([*arguments, "--ways", "label kNN", "--json", str(file)]) == 0
-    assert "taxomind" not in [record["way"] for record in json.loads(file.read_text())]
+    assert "taxomind" not in [record.get("way") for record in json.loads(file.read_text())]
     assert main([*arguments, "--known", str(file)]) == 0
     assert re.search(r"labelled.*tests.*taxomind.*target.*label kNN", capsys.readouterr().out.rpartition("Accuracy")[2])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench.tables import Table, accuracy, outside, promises, tables
+from tests.bench.tables import Table, ablation, accuracy, behind, outside, promises, tables
 
 PROMISE = {
     "answers": 90,
@@ -53,8 +53,34 @@ def test_strangers_have_their_target():
     assert list(outside([found]).rows[0]) == ["isco08.en", "out of scope", "10", "20", "0.988", "0.99"]
 
 
+def test_what_is_behind_a_target_or_a_peer_is_listed():
+    own = record("taxomind", 0.6, ece=0.05, promise_90=PROMISE)
+    rows = [list(row)[2:] for row in behind([own, record("peer", 0.65)]).rows]
+    assert rows == [
+        ["accuracy", "60.0", "70 (target)"],
+        ["accuracy", "60.0", "65.0 (peer)"],
+        ["ECE", "0.050", "0.03 (target)"],
+        ["promise 90", "80.0 [70.0, 87.0]", "90 (promised)"],
+    ]
+
+
+def test_nothing_is_behind_when_all_is_reached():
+    assert not behind([record("taxomind", 0.71, ece=0.01), record("peer", 0.5)]).rows
+
+
+def test_a_feature_brings_what_is_lost_without_it():
+    shares = {("a", ""): 0.6, ("a", "words"): 0.5, ("b", ""): 0.4, ("b", "words"): 0.42, ("c", ""): 0.3}
+    found = [{"set": one, "regime": "k=5", "without": name, "accuracy": share} for (one, name), share in shares.items()]
+    assert [list(row) for row in ablation(found).rows] == [["k=5", "`words`", "+2.7", "+10.0 a", "-2.0 b"]]
+
+
 def test_empty_tables_are_not_shown():
-    assert [table.title for table in tables([record("taxomind", 0.6)])] == ["Accuracy, zero-shot", "Confidence", "Cost"]
+    assert [table.title for table in tables([record("taxomind", 0.6)])] == [
+        "Behind",
+        "Accuracy, zero-shot",
+        "Confidence",
+        "Cost",
+    ]
 
 
 def test_markdown_has_a_row_for_each_row():
