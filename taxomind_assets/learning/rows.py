@@ -268,7 +268,7 @@ def _as_number(text: str) -> float | None:
 
 def _action(values: Mapping[str, object]) -> str:
     stated = value_text(values.get("action")).casefold()
-    is_move = bool(value_text(values.get("old_code")) and value_text(values.get("new_code")))
+    is_move = bool(value_text(values.get("old_code")) or value_text(values.get("new_code")))
     return stated or ("move" if is_move else "correct")
 
 
