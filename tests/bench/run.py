@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
 
@@ -64,17 +65,21 @@ def _each(work: Callable[[BenchSet], list[Record]], sets: Sequence[BenchSet], jo
     if jobs == 1 or len(sets) == 1:
         yield from map(work, sets)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_share_cores, initargs=(jobs,)) as processes:
+    context = get_context("spawn")
+    started = context.Value("i", 0)
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_share_cores, initargs=(jobs, started)) as processes:
         yield from processes.map(work, sets)
 
 
-def _share_cores(jobs: int) -> None:
-    """Leave each of several processes its share of the cores."""
+def _share_cores(jobs: int, started: Synchronized[int]) -> None:
+    """Give each of several processes cores of its own."""
+    with started.get_lock():
+        place = started.value
+        started.value += 1
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
-        wanted = max(len(cores) // jobs, 1)
-        first = os.getpid() * wanted % len(cores)
-        os.sched_setaffinity(0, [cores[(first + place) % len(cores)] for place in range(wanted)])
+        own = cores[place % jobs :: jobs] or [cores[place % len(cores)]]
+        os.sched_setaffinity(0, own)
 
 
 def task_of(bench_set: BenchSet, options: Options) -> Task:
