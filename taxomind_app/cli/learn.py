@@ -18,7 +18,7 @@ from taxomind_resources.faults import Fault
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taxomind_assets.learning.corrections import CorrectionRow
+    from taxomind_assets.learning.corrections import CorrectionRow, Settled, Translate
     from taxomind_assets.learning.reading import ReadFile
     from taxomind_assets.taxonomy.tree import Taxonomy as Tree
     from taxomind_resources.inbox import Inbox
@@ -231,11 +231,17 @@ class _Place:
 
         return stored_taxonomy(self.outputs, self.key)
 
-    def settled(self) -> Any:
+    def translate(self) -> Translate:
+        """What became of codes of earlier editions."""
+        from taxomind_assets.learning.gathering import translation_of
+
+        return translation_of(self.key, self.inbox, self.outputs, self.tree())
+
+    def settled(self) -> Settled:
         """What the rows come to."""
         from taxomind_assets.learning.corrections import settle
 
-        return settle(self.rows, self.tree())
+        return settle(self.rows, self.tree(), self.translate())
 
     def decided(self, text: str, code: str, annotator: str, *, confirm: bool) -> CorrectionRow:
         """One correction from the command line."""
@@ -260,7 +266,8 @@ class _Place:
         from taxomind_assets.learning.versions import held_by
 
         log = sorted(self.outputs.read("learning.evidence_versions", self.key).to_pylist(), key=lambda row: int(row["number"]))
-        return gone_back(self.rows, self.tree(), held_by(log, version), annotator, now=now_moment())
+        held = held_by(log, version)
+        return gone_back(self.rows, self.tree(), held, annotator, translate=self.translate(), now=now_moment())
 
     def put_rows(self, name: str, rows: Sequence[CorrectionRow]) -> str:
         """Decisions as a file of the inbox; '' when there is nothing to write."""

@@ -12,18 +12,19 @@ that is there twice says nothing more; so any interleaving, repetition or splitt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
-from taxomind_assets.learning.moves import Moves
 from taxomind_assets.reports.sources import DECIMAL_CODE
 from taxomind_assets.views.texts import normalise
 
 if TYPE_CHECKING:
     from taxomind_assets.taxonomy.tree import Taxonomy
 
-Action = Literal["correct", "confirm", "withdraw", "restore", "move"]
+#: `Translation.codes_at`: codes now of a code then, its moment in microseconds or `NEVER`, and the codes that there are.
+Translate = Callable[[str, int, Collection[str]], tuple[str, ...]]
+Action = Literal["correct", "confirm", "withdraw", "restore"]
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 Status = Literal["applied", "duplicate", "superseded", "unknown_code", "withdrawn"]
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
@@ -35,10 +36,10 @@ class CorrectionRow(NamedTuple):
     """One accepted row of a file of corrections.
 
     Attributes:
-        correction_id: identity, never empty (of a move: '').
+        correction_id: identity, never empty.
         action: what the row does.
         text: the text, '' when a withdrawal or a restoration only names its correction.
-        codes: from the top down; of a move (old code, new code).
+        codes: from the top down.
         annotator: '' when not stated.
         corrected_at: microseconds since 1970 in UTC, `NEVER` when not stated.
     """
@@ -93,20 +94,28 @@ class Settled:
         return [correction for correction in self.corrections if correction.status == "applied"]
 
 
-def settle(rows: Iterable[CorrectionRow], tree: Taxonomy) -> Settled:
+def unchanged(code: str, moment: int, known: Collection[str]) -> tuple[str, ...]:
+    """The translation of a taxonomy that was never revised."""
+    return (code,)
+
+
+def settle(
+    rows: Iterable[CorrectionRow],
+    tree: Taxonomy,
+    translate: Translate = unchanged,
+    chosen: Mapping[str, str] | None = None,
+) -> Settled:
     """Decide what counts.
 
     Args:
         rows: all rows of all files, in any order.
         tree: the current taxonomy.
+        translate: what became of codes of earlier editions.
+        chosen: codes of corrections whose node a revision split, by id, where they were decided.
     """
     contents: dict[str, dict[tuple[str, tuple[str, ...], str], Correction]] = {}
     decided: dict[str, tuple[int, bool]] = {}
-    moves: set[tuple[int, str, str]] = set()
     for row in rows:
-        if row.action == "move":
-            moves.add((row.corrected_at, row.codes[0], row.codes[1]))
-            continue
         if row.action in {"withdraw", "restore"}:
             decision = row.corrected_at, row.action == "withdraw"
             decided[row.correction_id] = max(decided.get(row.correction_id, decision), decision)
@@ -114,14 +123,14 @@ def settle(rows: Iterable[CorrectionRow], tree: Taxonomy) -> Settled:
             own = contents.setdefault(row.correction_id, {})
             content = row.text, row.codes, row.annotator
             own[content] = _merged(own.get(content), row)
-    places = _Places(tree, Moves(moves))
+    places = _Places(tree, translate, chosen or {})
     winners: list[Correction] = []
     others: list[Correction] = []
     for correction_id, own in contents.items():
         latest, *older = sorted(own.values(), key=_precedence, reverse=True)
         others += [replace(found, status="superseded", reason="the id has a later content") for found in older]
         if decided.get(correction_id, (NEVER, False))[1]:
-            others += [replace(latest, status="withdrawn", reason="it was withdrawn", code=places.of(latest))]
+            others += [replace(latest, status="withdrawn", reason="it was withdrawn", code=places.of(latest)[0])]
         else:
             winners.append(latest)
     settled = _counted(winners, places) + others
@@ -164,15 +173,22 @@ def _precedence(found: Correction) -> tuple[int, str, tuple[str, ...], str]:
 class _Places:
     """Where corrections belong in the current taxonomy."""
 
-    def __init__(self, tree: Taxonomy, moves: Moves) -> None:
+    def __init__(self, tree: Taxonomy, translate: Translate, chosen: Mapping[str, str]) -> None:
         self._depth = dict(zip(tree.codes, tree.depths.tolist(), strict=True))
-        self._moves = moves
+        self._translate = translate
+        self._chosen = chosen
 
-    def of(self, found: Correction) -> str | None:
-        """The deepest of its codes that the taxonomy has, the first on a tie; None when it has none of them."""
-        codes = (self._moves.current(self._plain(code), found.corrected_at, self._depth) for code in found.given_codes)
-        known = [code for code in codes if code in self._depth]
-        return max(known, key=lambda code: self._depth[code]) if known else None
+    def of(self, found: Correction) -> tuple[str | None, str]:
+        """The deepest of its codes that the taxonomy has, the first on a tie; or None, and what is missing."""
+        known: list[str] = []
+        missing = f"the taxonomy has no code {found.given_codes[-1]}; it waits for one"
+        for given in found.given_codes:
+            codes = self._translate(self._plain(given), found.corrected_at, self._depth)
+            if len(codes) > 1:
+                missing = f"a revision made {', '.join(codes)} of {given}; it waits for a person to say which"
+                codes = tuple(code for code in codes if code == self._chosen.get(found.correction_id))
+            known += [code for code in codes if code in self._depth]
+        return (max(known, key=lambda code: self._depth[code]), "") if known else (None, missing)
 
     def _plain(self, code: str) -> str:
         """A code without the '.0' that spreadsheets put behind it, unless the taxonomy has it so."""
@@ -182,7 +198,9 @@ class _Places:
 
 def _counted(winners: Sequence[Correction], places: _Places) -> list[Correction]:
     """The corrections that stand, with their nodes: which of them count."""
-    placed = [replace(found, code=places.of(found)) for found in winners]
+    where = [places.of(found) for found in winners]
+    # The reason stays with those that nothing can be said for yet.
+    placed = [replace(found, code=code, reason=missing) for found, (code, missing) in zip(winners, where, strict=True)]
     opinion: dict[tuple[str, str], int] = {}
     for found in placed:
         if found.annotator and found.code is not None:
@@ -194,8 +212,7 @@ def _counted(winners: Sequence[Correction], places: _Places) -> list[Correction]
     for found in placed:
         identity = normalise(found.text)
         if found.code is None:
-            shown = ", ".join(found.given_codes[-1:])
-            done.append(replace(found, status="unknown_code", reason=f"the taxonomy has no code {shown}; it waits for one"))
+            done.append(replace(found, status="unknown_code"))
         elif found.corrected_at < opinion.get((found.annotator, identity), NEVER):
             done.append(replace(found, status="superseded", reason="the annotator placed the text again later"))
         else:

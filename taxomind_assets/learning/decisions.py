@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from taxomind_assets.learning.corrections import Correction, CorrectionRow, Settled, settle
+from taxomind_assets.learning.corrections import Correction, CorrectionRow, Settled, Translate, settle, unchanged
 from taxomind_assets.learning.rows import derived_id
 from taxomind_assets.learning.versions import Held
 from taxomind_assets.views.texts import normalise
@@ -65,7 +65,13 @@ def taken_back(rows: Sequence[CorrectionRow], ids: Collection[str], annotator: s
 
 
 def gone_back(
-    rows: Sequence[CorrectionRow], tree: Taxonomy, wanted: Collection[Held], annotator: str, *, now: int
+    rows: Sequence[CorrectionRow],
+    tree: Taxonomy,
+    wanted: Collection[Held],
+    annotator: str,
+    *,
+    translate: Translate = unchanged,
+    now: int,
 ) -> list[CorrectionRow]:
     """Decisions after which exactly `wanted` counts.
 
@@ -74,6 +80,7 @@ def gone_back(
         tree: the current taxonomy.
         wanted: the corrections of an evidence version.
         annotator: who says so.
+        translate: what became of codes of earlier editions.
         now: microseconds since 1970.
 
     Raises:
@@ -88,7 +95,7 @@ def gone_back(
     told = sorted((item.code, item.text) for item in wanted)
     for _ in range(_MOST_ROUNDS):
         every = [*rows, *decisions]
-        applied = {Held(found.correction_id, found.code or "", found.text) for found in settle(every, tree).applied}
+        applied = {Held(found.correction_id, found.code or "", found.text) for found in settle(every, tree, translate).applied}
         if sorted((item.code, item.text) for item in applied) == told:
             return decisions
         lacking = sorted(set(wanted) - applied)

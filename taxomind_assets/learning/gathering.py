@@ -7,7 +7,7 @@ replacing a newer one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from taxomind_assets.learning.corrections import Correction, Settled, settle
+from taxomind_assets.learning.corrections import NEVER, Correction, Settled, Translate, settle
 from taxomind_assets.learning.evidence import Evidence
 from taxomind_assets.learning.reading import ReadFile, moments_of, read_corrections, times_of
 from taxomind_assets.learning.reviews import REVIEWS, contradictions, outliers, reviews_table
 from taxomind_assets.learning.stored import EVIDENCE, evidence_part, evidence_rows
 from taxomind_assets.learning.versions import VERSIONS, Held, with_version
-from taxomind_assets.pending import EvidenceState, IndexState
+from taxomind_assets.pending import EvidenceState, IndexState, corrections_digest
 from taxomind_assets.taxonomy.stored import stored_taxonomy
+from taxomind_assets.taxonomy.versions import current_translation
 from taxomind_resources.faults import Fault
 from taxomind_resources.files import folder_name, locked
 from taxomind_resources.tables import BY_NAME
@@ -82,13 +83,27 @@ def accept_corrections(key: str, settings: Settings, inbox: Inbox, outputs: Outp
     """
     with learning_lock(outputs, key):
         # The digest comes first: a file that arrives meanwhile makes it differ from the inbox, so the next run sees it.
-        digest = inbox.digest(key, "corrections")
+        digest = corrections_digest(key, inbox)
         read = read_corrections(key, inbox.files(key, "corrections"), settings.for_taxonomy(key), outputs)
         tree = stored_taxonomy(outputs, key)
-        settled = settle((row for file in read for row in file.rows), tree)
+        settled = settle((row for file in read for row in file.rows), tree, translation_of(key, inbox, outputs, tree))
         state = EvidenceState(digest, tree.version, "")
         outputs.write(CORRECTIONS, key, corrections_table(settled.corrections), digest=state.digest())
     return settled, read
+
+
+def translation_of(key: str, inbox: Inbox, outputs: Outputs, tree: Taxonomy) -> Translate:
+    """What became of the codes of earlier editions of a taxonomy.
+
+    Raises:
+        Fault: `unreadable_file` (a record of a revision), `invalid_key` or `storage_failed`.
+    """
+    translation = current_translation(inbox, outputs, key, tree.version)
+
+    def translate(code: str, moment: int, known: Collection[str]) -> tuple[str, ...]:
+        return translation.codes_at(code, None if moment == NEVER else times_of([moment])[0], known)
+
+    return translate
 
 
 def gather_evidence(key: str, outputs: Outputs, embedder: Embedder) -> Gathered:

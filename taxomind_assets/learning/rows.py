@@ -33,8 +33,6 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "annotator": ("annotator", "annotatedby", "correctedby", "user"),
     "corrected_at": ("correctedat", "annotatedat", "time", "timestamp", "date", "createdat", "updatedat"),
     "source": ("source",),
-    "old_code": ("oldcode",),
-    "new_code": ("newcode",),
 }
 _OWN_NAMES: Final = frozenset(name for role, names in ROLES.items() if role != "sentence_id" for name in names)
 
@@ -89,9 +87,9 @@ class Layout:
         return Parts(text_id, text, language, Given([cells[i] for i in self._codes], values))
 
     def is_usable(self) -> bool:
-        """Whether its rows can say anything: text and code, or an id and what to do with it, or a move of codes."""
+        """Whether its rows can say anything: text and code, or an id and what to do with it."""
         has = {role for role, i in self.roles.items() if i is not None}
-        return bool(self._text and self._codes) or {"correction_id", "action"} <= has or {"old_code", "new_code"} <= has
+        return bool(self._text and self._codes) or {"correction_id", "action"} <= has
 
     def described(self) -> str:
         """Which columns are used, for people."""
@@ -130,7 +128,7 @@ class CorrectionRows(RowMaker):
                 "missing_column",
                 f"{self._name} has no columns that make a correction.",
                 value=header[:50],
-                allowed="text (or field:...) and code (or one per level); correction_id and action; or old_code and new_code",
+                allowed="text (or field:...) and code (or one per level), or correction_id and action",
                 next_step="Rename the columns, or name them in the settings report.text_columns and report.code_columns.",
             )
         self.columns_used[layout.described()] = None
@@ -165,7 +163,7 @@ class CorrectionRows(RowMaker):
 
     def _correction(self, parts: Parts, given: Given) -> CorrectionRow | Problem:
         values = given.values
-        action = _action(values)
+        action = value_text(values.get("action")).casefold() or "correct"
         annotator, moment = _short(values.get("annotator"), MAX_ANNOTATOR_CHARACTERS), as_moment(values.get("corrected_at"))
         if action not in ACTIONS:
             return "bad_action", f"The action is {action!r}; allowed: {', '.join(ACTIONS)}."
@@ -176,8 +174,6 @@ class CorrectionRows(RowMaker):
                 "bad_time",
                 f"The time {values.get('corrected_at')!r} is no ISO 8601 time from 1970 on and no number of seconds.",
             )
-        if action == "move":
-            return self._move(values, annotator, moment)
         ids = [
             _short(item, MAX_ID_CHARACTERS) for item in (values.get("correction_id"), values.get("sentence_id"), parts.text_id)
         ]
@@ -207,14 +203,6 @@ class CorrectionRows(RowMaker):
         # What a person left empty says less about a row than what cannot be used.
         problems = [problem for _, problem in found if problem is not None and problem[0] != "empty_code"]
         return "", (), problems[0] if problems else ("empty_code", "A correction needs a code.")
-
-    def _move(self, values: Mapping[str, object], annotator: str, moment: int) -> CorrectionRow | Problem:
-        pair = [self.code(values.get(role)) for role in ("old_code", "new_code")]
-        problem = next((problem for _, problem in pair if problem is not None), None)
-        if problem is not None:
-            return "bad_action", f"A move needs old_code and new_code: {problem[1]}"
-        codes = tuple(code for code, _ in pair if code is not None)
-        return CorrectionRow("", "move", "", codes, annotator, moment, "", "", "", self._name)
 
 
 def derived_id(text: str, codes: Sequence[str], annotator: str) -> str:
@@ -264,12 +252,6 @@ def _as_number(text: str) -> float | None:
     if not text.replace(".", "", 1).isdecimal() or len(text) == 8:
         return None
     return float(text)
-
-
-def _action(values: Mapping[str, object]) -> str:
-    stated = value_text(values.get("action")).casefold()
-    is_move = bool(value_text(values.get("old_code")) or value_text(values.get("new_code")))
-    return stated or ("move" if is_move else "correct")
 
 
 def _short(value: object, most: int) -> str | None:

@@ -16,7 +16,9 @@ NODES = [("a", None), ("dog", "a"), ("cat", "a"), ("p", None), ("oak", "p"), ("r
 
 def tree_of(*codes: str) -> Taxonomy:
     kept = [(code, parent) for code, parent in NODES if not codes or code in codes]
-    return Taxonomy.build("animals", [Node(code, parent, 1 if parent is None else 2, (NodeText("", code),)) for code, parent in kept])
+    return Taxonomy.build(
+        "animals", [Node(code, parent, 1 if parent is None else 2, (NodeText("", code),)) for code, parent in kept]
+    )
 
 
 TREE = tree_of()
@@ -115,10 +117,22 @@ def test_a_withdrawal_that_arrives_first_waits_for_its_correction():
     assert applied(withdraw(), row()) == set()
 
 
-def test_corrections_follow_a_crosswalk():
-    move = CorrectionRow("", "move", "", ("hound", "dog"), "", 10, "", "", "", "crosswalk.csv")
-    assert applied(row(code="hound", at=5), move) == {("c1", "my pet", "dog")}
-    assert applied(row(code="hound"), move) == {("c1", "my pet", "dog")}
+def test_corrections_follow_the_codes_of_a_revision_and_wait_where_it_split_one():
+    became = {"hound": ("dog",), "plant": ("oak", "rose"), "gone": ()}
+
+    def translate(code, moment, known):
+        return became.get(code, (code,))
+
+    rows = [row("c1", code="hound"), row("c2", "a tree", code="plant"), row("c3", "a fish", code="gone")]
+    found = {item.correction_id: item for item in settle(rows, TREE, translate).corrections}
+    assert [(item.code, item.status) for item in found.values()] == [
+        ("dog", "applied"),
+        (None, "unknown_code"),
+        (None, "unknown_code"),
+    ]
+    assert "oak, rose" in found["c2"].reason
+    decided = settle(rows, TREE, translate, {"c2": "rose", "c3": "cat"})
+    assert {item.correction_id: item.code for item in decided.applied} == {"c1": "dog", "c2": "rose"}
 
 
 ROWS = st.lists(
@@ -144,7 +158,9 @@ def test_order_and_repetition_change_nothing_but_how_often_a_row_was_seen(rows, 
     found = settle(shuffled, TREE)
 
     def plain(settled):
-        return [(c.correction_id, c.text, c.given_codes, c.annotator, c.corrected_at, c.code, c.status) for c in settled.corrections]
+        return [
+            (c.correction_id, c.text, c.given_codes, c.annotator, c.corrected_at, c.code, c.status) for c in settled.corrections
+        ]
 
     assert plain(found) == plain(wanted)
     assert found.dangling == wanted.dangling

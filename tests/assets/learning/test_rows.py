@@ -68,7 +68,9 @@ def test_a_sentence_of_the_learn_route_is_identified_by_its_id(file):
         "fields": {"Job": "sells things"},
         "annotations": [{"level": 1, "nodeCode": "5"}, {"level": 2, "nodeCode": 52}, {"level": 3, "nodeCode": "-999"}],
     }
-    rows, refused = read(file(json.dumps({"taxonomyKey": "k", "sentences": [sentence, {"sentenceId": "s-5"}]}) + "\n", "s.jsonl"))
+    rows, refused = read(
+        file(json.dumps({"taxonomyKey": "k", "sentences": [sentence, {"sentenceId": "s-5"}]}) + "\n", "s.jsonl")
+    )
     assert [(r.correction_id, r.text, r.codes) for r in rows] == [("s-4", "sells things", ("5", "52"))]
     assert refused == [(1, "empty_text")]
 
@@ -107,7 +109,6 @@ def test_parquet_with_times_and_numbers(tmp_path):
         ("pet,dog,yesterday,", "bad_time"),
         ("pet,dog,1969-12-31,", "bad_time"),
         ("pet,dog,,destroy", "bad_action"),
-        ("pet,dog,,move", "bad_action"),
         ("pet,dog", "wrong_column_count"),
     ],
 )
@@ -119,12 +120,6 @@ def test_a_row_that_cannot_be_used_is_refused_with_line_and_reason(file, line, r
 
 def test_what_a_model_said_teaches_nothing(file):
     assert read(file("text,code,source\npet,dog,AI\npet,dog,user\n"))[1] == [(2, "machine_label")]
-
-
-def test_a_crosswalk_is_two_columns(file):
-    rows, refused = read(file("old_code,new_code\nhound,dog\n,cat\n"))
-    assert [(r.action, r.codes) for r in rows] == [("move", ("hound", "dog"))]
-    assert refused == [(3, "bad_action")]
 
 
 def test_a_file_that_says_nothing_about_corrections_is_refused_with_what_is_needed(file):
