@@ -114,12 +114,18 @@ class Pending:
 
 
 def embedding_digest(settings: Settings, key: str) -> str:
-    """12 hex digits over the settings that change this taxonomy's vectors.
+    """12 hex digits over the settings that change this taxonomy's index.
 
     Raises:
         Fault: `unknown_setting` or `invalid_setting`.
     """
-    values = settings.for_taxonomy(key).embedding.model_dump(mode="json", include=_VECTOR_SETTINGS)
+    own = settings.for_taxonomy(key)
+    values = own.embedding.model_dump(mode="json", include=_VECTOR_SETTINGS)
+    # The probabilities of an index are fitted beside the student that scores with it.
+    values["crosslingual"] = own.scoring.crosslingual
+    if own.enrichment.enabled or not own.enrichment.apply:
+        values["enrichment"] = own.enrichment.model_dump(mode="json", exclude={"concurrency", "max_cost"})
+        values["llm"] = own.llm.model if own.enrichment.enabled else ""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -171,15 +177,25 @@ def pending_build(key: str, settings: Settings, inbox: Inbox, outputs: Outputs) 
     return "-".join(filter(None, (digest, wanted, revisions))), ()
 
 
+def corrections_digest(key: str, inbox: Inbox) -> str:
+    """What corrections are settled from: their files, and the records of revisions that translate their codes.
+
+    Raises:
+        Fault: `invalid_key`.
+    """
+    return "-".join(filter(None, (inbox.digest(key, "corrections"), inbox.digest(key, "revisions"))))
+
+
 def pending_corrections(key: str, inbox: Inbox, outputs: Outputs, indexes: IndexStore) -> str:
     """`Pending.corrections`; '' as long as there is no index to learn for.
 
     Raises:
         Fault: as `pending`.
     """
-    digest, made = inbox.digest(key, "corrections"), outputs.digest("learning.centroids", key)
-    if (not digest and not made) or indexes.current(key) is None:
+    made = outputs.digest("learning.centroids", key)
+    if (made is None and not inbox.digest(key, "corrections")) or indexes.current(key) is None:
         return ""
+    digest = corrections_digest(key, inbox)
     built = IndexState.parse(outputs.digest("views.node_vectors", key))
     wanted = EvidenceState(digest, built.taxonomy_version, built.vector_class).digest()
     return "" if made == wanted else hashlib.sha256(wanted.encode()).hexdigest()[:16]
