@@ -125,6 +125,16 @@ class Inbox:
             )
         return found[0] if found else None
 
+    def earlier_taxonomy(self, key: str, content_id: str) -> Path | None:
+        """A taxonomy file that `put` replaced, by its content; None when it is not there.
+
+        Raises:
+            Fault: `invalid_key`.
+        """
+        folders = (folder / _EARLIER for folder in self._folders(key))
+        found = (Path(entry.path) for folder in folders for entry in _scan(folder))
+        return next((path for path in found if path.stem == f"taxonomy-{content_id}"), None)
+
     def files(self, key: str, kind: str) -> list[InboxFile]:
         """The complete files of one kind, sorted by name.
 

@@ -17,6 +17,7 @@ from taxomind_app.cli import doctor as doctor_command
 from taxomind_app.cli import errors, learn, taxonomy
 from taxomind_app.cli import query as query_command
 from taxomind_app.cli import report as report_command
+from taxomind_app.cli import revise as revise_command
 from taxomind_app.cli import settings as settings_command
 from taxomind_app.cli import ui as ui_command
 from taxomind_app.cli.session import Data, Session, Verbose, command
@@ -75,6 +76,9 @@ _add(taxonomies, "validate", taxonomy.validate, taxonomy.VALIDATE_EPILOG)
 _add(taxonomies, "convert", convert_command.convert, convert_command.EPILOG)
 _add(taxonomies, "list", taxonomy.list_, taxonomy.LIST_EPILOG)
 _add(taxonomies, "show", taxonomy.show, taxonomy.SHOW_EPILOG)
+_add(taxonomies, "history", revise_command.history, revise_command.HISTORY_EPILOG)
+_add(taxonomies, "diff", revise_command.diff, revise_command.DIFF_EPILOG)
+_add(taxonomies, "revise", revise_command.revise, revise_command.REVISE_EPILOG)
 _add(taxonomies, "remove", taxonomy.remove, taxonomy.REMOVE_EPILOG)
 _add(app, "classify", classify_command.classify, classify_command.EPILOG)
 app.add_typer(learning, name="learn")

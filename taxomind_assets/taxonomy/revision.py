@@ -223,15 +223,16 @@ class Translation:
 
         Versions that came without a crosswalk are not told apart: their codes mean the same.
         """
-        taken = [revision for revision in self.log if not self._never_took_place(revision)]
+        taken = self._taken()
         if not taken:
             return self.version
         former = [revision for revision in taken if revision.made_at <= moment]
         return former[-1].after.version if former else taken[0].before.version
 
-    def _never_took_place(self, revision: Revision) -> bool:
-        """A record is written before the taxonomy file is replaced; a kill in between leaves a last one without effect."""
-        return revision is self.log[-1] and self.version == revision.before.version
+    def _taken(self) -> list[Revision]:
+        """Records that took effect. One is written before the taxonomy file is replaced; a kill in between leaves it idle."""
+        following = [*(revision.before.version for revision in self.log[1:]), self.version]
+        return [own for own, version in zip(self.log, following, strict=False) if version != own.before.version]
 
     def _path(self, start: int, end: int) -> tuple[tuple[int, bool], ...]:
         """Records to walk, each with its direction: back to the last common edition, then on. Editions form a tree."""

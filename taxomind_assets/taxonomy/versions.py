@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
@@ -134,8 +135,8 @@ def write_version(outputs: Outputs, key: str, source_file: str, found: TaxonomyF
     follows = row["follows"]
     if follows and not outputs.exists(CHANGES, key, version) and outputs.exists(HISTORY, key, follows):
         translation = Translation.of(log, version, {**editions, version: edition})
-        changes = changes_between(stored_version(outputs, key, follows), found.taxonomy, translation)
-        outputs.write(CHANGES, key, changes_table(version, follows, changes), digest=version, part=version)
+        compared = comparison(stored_version(outputs, key, follows), found.taxonomy, translation)
+        outputs.write(CHANGES, key, changes_table(version, follows, compared.changes), digest=version, part=version)
 
 
 def write_crosswalk(outputs: Outputs, key: str, log: Sequence[Revision], log_digest: str) -> None:
@@ -156,34 +157,78 @@ def write_crosswalk(outputs: Outputs, key: str, log: Sequence[Revision], log_dig
     outputs.write(CROSSWALK, key, _crosswalk_table(translation, _codes_of_editions(outputs, key, translation)), digest=digest)
 
 
-def changes_between(old: Taxonomy, new: Taxonomy, translation: Translation | None = None) -> list[Change]:
-    """What changed between two versions: by the crosswalks between their editions, else by a guess.
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions side by side.
+
+    Attributes:
+        old, new: the versions.
+        crosswalk: where the codes went: as given, as the log says, or guessed.
+        confidences: how sure guessed links are, by (old code, new code).
+    """
+
+    old: Taxonomy
+    new: Taxonomy
+    crosswalk: Crosswalk
+    confidences: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+    @cached_property
+    def changes(self) -> list[Change]:
+        """What changed."""
+        return find_changes(self.old, self.new, self.crosswalk, self.confidences)
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """The crosswalk as rows (old code, new code, note), without codes that simply stay."""
+        rows = []
+        for code in self.old.codes:
+            if self.crosswalk.relation(code) == "same":
+                continue
+            for target in self.crosswalk.forward(code) or ("",):
+                sure = self.confidences.get((code, target))
+                rows.append((code, target, "" if sure is None else f"guessed, {sure:.2f}"))
+        return rows + [("", code, "new") for code in self.new.codes if not self.crosswalk.backward(code)]
+
+
+def comparison(
+    old: Taxonomy, new: Taxonomy, translation: Translation | None = None, links: Iterable[Link] | None = None
+) -> Comparison:
+    """Two versions side by side: a crosswalk that is given decides, else those between their editions, else a guess.
 
     Args:
         old: former version.
         new: later version.
         translation: knows the editions of both.
+        links: rows of a crosswalk.
+
+    Raises:
+        Fault: `invalid_crosswalk`.
     """
+    if links is not None:
+        return Comparison(old, new, Crosswalk.between(links, old.codes, new.codes))
     editions = translation.editions if translation else {}
     start, end = editions.get(old.version), editions.get(new.version)
     if translation and start is not None and end is not None and not translation.is_same(start, end):
-        links = [Link(code, target) for code in old.codes for target in translation.between(code, start, end) or ("",)]
-        return find_changes(old, new, _known_only(links, old, new))
+        found = [Link(code, target) for code in old.codes for target in translation.between(code, start, end)]
+        return Comparison(old, new, _within(found, old, new))
     guesses = guess_links(old, new)
-    links = [guess.link for guess in guesses]
     sure = {(guess.link.old_code, guess.link.new_code): guess.confidence for guess in guesses}
-    return find_changes(old, new, Crosswalk.between(links, old.codes, new.codes), sure)
+    return Comparison(old, new, Crosswalk.between((guess.link for guess in guesses), old.codes, new.codes), sure)
+
+
+def _within(links: Iterable[Link], old: Taxonomy, new: Taxonomy) -> Crosswalk:
+    """The crosswalk between two versions of two editions, neither of which need have every code of its edition.
+
+    Codes that lead nowhere are named, or they would count as staying when the other version uses them for something else.
+    """
+    kept = [link for link in links if link.new_code in new.position]
+    leading = {link.old_code for link in kept}
+    gone = [Link(code, "") for code in old.codes if code not in leading]
+    return Crosswalk.between([*kept, *gone], old.codes, new.codes)
 
 
 def changes_table(version: str, follows: str, changes: Iterable[Change]) -> pa.Table:
     """Changes with the schema of `taxonomy.changes`."""
     return _as_table(CHANGES, ({"version": version, "follows": follows, **asdict(change)} for change in changes))
-
-
-def _known_only(links: Iterable[Link], old: Taxonomy, new: Taxonomy) -> Crosswalk:
-    """A crosswalk without links to nodes that a version of the edition does not have."""
-    kept = [link for link in links if link.new_code in new.position]
-    return Crosswalk.between(kept, old.codes, new.codes)
 
 
 def _edition(version: str, former: str, log: Sequence[Revision], editions: Mapping[str, int]) -> int:
@@ -238,7 +283,7 @@ def _codes_of_editions(outputs: Outputs, key: str, translation: Translation) -> 
     for version in outputs.parts(HISTORY, key):
         codes = outputs.read(HISTORY, key, columns=["code"], parts=[version])["code"].to_pylist()
         found[translation.editions.get(version, FIRST_EDITION)].update(dict.fromkeys(codes))
-    return {edition: list(codes) for edition, codes in found.items()}
+    return {edition: list(codes) for edition, codes in found.items() if codes}
 
 
 def _crosswalk_table(translation: Translation, codes: Mapping[int, Sequence[str]]) -> pa.Table:

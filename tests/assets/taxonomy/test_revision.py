@@ -154,6 +154,23 @@ def test_the_log_tells_which_version_was_in_force():
     assert [translation.version_at(moment) for moment in moments] == ["v1", "v2", "v2", "v1", "v1"]
 
 
+def test_a_record_without_effect_is_passed_over_when_the_next_one_has_one():
+    log = [revision(1, "v1", "v2", LINKS), revision(2, "v1", "v2", LINKS, follows=0)]
+    translation = Translation.of(log, "v2")
+    assert [translation.version_at(START + timedelta(days=day)) for day in (1.5, 2.5)] == ["v1", "v2"]
+    assert translation.edition == 2
+
+
+def test_a_code_without_a_version_is_taken_by_its_time_else_by_what_the_taxonomy_has():
+    translation = Translation.of([revision(1, "v1", "v2", [Link("a", "b"), Link("b", "a")], ["a", "b"], ["a", "b"])], "v2")
+    assert translation.codes_at("a", START, {"a", "b"}) == ("b",)
+    assert translation.codes_at("a", START + timedelta(days=2), {"a", "b"}) == ("a",)
+    assert translation.codes_at("a", None, {"a", "b"}) == ("a",)
+    recoded = Translation.of([revision(1, "v1", "v2", LINKS)], "v2")
+    assert recoded.codes_at("d", None, set(NEW)) == ("D",)
+    assert recoded.codes_at("gone", None, set(NEW)) == ()
+
+
 def test_a_record_comes_back_from_its_text():
     record = revision(1, "v1", "v2", LINKS)
     assert Revision.from_text(record.to_text(), "0001.json") == record
