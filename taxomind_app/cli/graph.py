@@ -46,13 +46,16 @@ class Materialised:
     seconds: float
 
 
-def run_assets(session: Session, key: str, assets: Sequence[str]) -> list[Materialised]:
+def run_assets(
+    session: Session, key: str, assets: Sequence[str], config: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[Materialised]:
     """Materialise assets of one taxonomy in this process, in their order; the run is recorded in the instance of the data root.
 
     Args:
         session: the call; progress goes to its standard error.
         key: taxonomy key; it becomes a partition when it is none yet.
         assets: names of assets.
+        config: what single assets of this run are told.
 
     Raises:
         Fault: what an asset raised, or `storage_failed`.
@@ -75,7 +78,7 @@ def run_assets(session: Session, key: str, assets: Sequence[str]) -> list[Materi
                 asset_selection=[AssetKey(name) for name in assets],
                 run_id=run_id,
                 tags={**_TAGS, KEY_TAG: key},
-                run_config=_logging(session),
+                run_config={**_logging(session), "ops": {name: {"config": dict(own)} for name, own in (config or {}).items()}},
             )
     return watch.done
 

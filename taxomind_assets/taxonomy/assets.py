@@ -1,21 +1,24 @@
 """TAXONOMY: from a file in the inbox to checked nodes."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
     AssetExecutionContext,
     AssetSpec,
     BackfillPolicy,
+    Config,
     MaterializeResult,
     MetadataValue,
     asset,
 )
+from pydantic import Field
 
 from taxomind_assets.by_key import Written, for_each_key
 from taxomind_assets.metadata import bullet_list, preview, same_columns, table_metadata
 from taxomind_assets.partitions import taxonomy_keys
 from taxomind_assets.pending import REFUSED, NodesState
-from taxomind_resources.dagster_resources import InboxResource, OutputsResource, SettingsResource
+from taxomind_resources.dagster_resources import EmbeddingResource, InboxResource, OutputsResource, SettingsResource
 from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
@@ -62,21 +65,41 @@ def raw_taxonomy(
     return result
 
 
+class EnrichmentConfig(Config):
+    """Whether a language model is asked in this run."""
+
+    ask: bool = Field(False, description="ask even though enrichment.enabled is false; it is an error when that cannot be done")
+    limit: int | None = Field(None, ge=0, description="ask about so many nodes and languages at most; null = about all")
+
+
 @asset(
     deps=[raw_taxonomy],
     partitions_def=taxonomy_keys,
     backfill_policy=BackfillPolicy.single_run(),
     group_name="taxonomy",
-    kinds={"python", "parquet"},
+    kinds={"python", "parquet", "openai"},
     owners=OWNERS,
     tags={"taxomind/stage": "taxonomy"},
-    code_version="1",
+    code_version="2",
     metadata=table_metadata("taxonomy.enriched_nodes", same_columns("raw_taxonomy", "taxonomy.nodes")),
 )
-def enriched_definitions(context: AssetExecutionContext, outputs: OutputsResource) -> MaterializeResult[Any]:
-    """The nodes with what enrichment by a language model added. Without a language model they pass through unchanged."""
-    store = outputs.open()
-    return for_each_key(context, lambda key: _pass_through(key, store))
+def enriched_definitions(
+    context: AssetExecutionContext,
+    config: EnrichmentConfig,
+    *,
+    settings: SettingsResource,
+    outputs: OutputsResource,
+    embedding: EmbeddingResource,
+) -> MaterializeResult[Any]:
+    """The nodes with definitions, examples and phrases that a language model wrote beside those of the file.
+
+    Every text is checked, marked and kept with what it has cost in `taxonomy.enrichment`; what was paid once is never asked
+    again. Without `enrichment.enabled`, or without a key for the language model, the nodes pass through.
+    """
+    opened, store = settings.load(), outputs.open()
+    result = for_each_key(context, lambda key: _enrich(key, opened, store, embedding, config=config, log=context.log.info))
+    outputs.publish()
+    return result
 
 
 def _read(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs") -> Written:
@@ -122,23 +145,40 @@ def _refuse(key: str, file: "InboxFile", fault: Fault, digest: str, outputs: "Ou
     outputs.write("taxonomy.rejected_rows", key, rows, digest=digest, part=REFUSED)
 
 
-def _pass_through(key: str, outputs: "Outputs") -> Written:
-    from taxomind_assets.taxonomy.records import taxonomy_to_table
+def _enrich(
+    key: str,
+    settings: "Settings",
+    outputs: "Outputs",
+    embedding: EmbeddingResource,
+    *,
+    config: EnrichmentConfig,
+    log: Callable[[str], object],
+) -> Written:
+    from taxomind_assets.taxonomy.enrichment_step import enrich_key
+    from taxomind_assets.taxonomy.records import added_version, taxonomy_to_table
     from taxomind_assets.taxonomy.stored import stored_taxonomy
 
     digest = outputs.digest("taxonomy.nodes", key) or ""
-    tree = stored_taxonomy(outputs, key, "taxonomy.nodes")
+    tree, about = enrich_key(
+        stored_taxonomy(outputs, key, "taxonomy.nodes"),
+        settings.for_taxonomy(key),
+        outputs,
+        embedder=lambda: embedding.embedder(key),
+        asked=config.ask,
+        limit=config.limit,
+        log=log,
+    )
     nodes = taxonomy_to_table(tree, "taxonomy.enriched_nodes")
     outputs.write("taxonomy.enriched_nodes", key, nodes, digest=NodesState(tree.version, digest).digest())
-    defined = sum(any(text.definition for text in node.texts) for node in tree.nodes)
-    exemplified = sum(any(text.examples for text in node.texts) for node in tree.nodes)
+    defined = sum(any(text.definition for text in (*node.texts, *node.added)) for node in tree.nodes)
+    exemplified = sum(any(text.examples for text in (*node.texts, *node.added)) for node in tree.nodes)
     metadata: dict[str, Any] = {
-        "enrichment": "none: no language model is configured, the nodes are as the file gave them",
+        **about,
         "nodes with a definition": defined / len(tree),
         "nodes with examples": exemplified / len(tree),
-        "preview": preview(nodes, ["code", "label", "definition", "examples"]),
+        "preview": preview(nodes, ["code", "label", "definition", "examples", "added"]),
     }
-    return Written(tree.version, len(tree), metadata)
+    return Written(added_version(tree), len(tree), metadata)
 
 
 def _top_nodes(tree: "Taxonomy") -> MetadataValue:

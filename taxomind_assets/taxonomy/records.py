@@ -41,6 +41,14 @@ def content_version(taxonomy: Taxonomy) -> str:
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()[:12]
 
 
+def added_version(taxonomy: Taxonomy) -> str:
+    """The content version, followed by 12 hex digits over what enrichment added, if it added anything."""
+    added = [[node.code, *(_text_values(text) for text in node.added)] for node in taxonomy.nodes if node.added]
+    if not added:
+        return taxonomy.version
+    return f"{taxonomy.version}-{hashlib.sha256(json.dumps(added).encode()).hexdigest()[:12]}"
+
+
 def _by_language(texts: tuple[NodeText, ...]) -> list[NodeText]:
     return sorted(texts, key=lambda text: text.language)
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic
+from typing import Any, Final, Generic
 
 from pydantic import BaseModel
 
@@ -110,6 +110,10 @@ class LlmClient:
         tokens_out = sum(prompt.expected_tokens for prompt in open_.values())
         cost = cost_of((tokens_in, tokens_out), self._price)
         return Spending(len(prompts), len(prompts) - len(open_), 0, tokens_in, tokens_out, cost)
+
+    def cost_of(self, answer: Answer[Any]) -> float | None:
+        """US dollars that an answer has cost, 0 for one from the cache; None when the price is not known."""
+        return cost_of((answer.input_tokens, answer.output_tokens), self._price)
 
     def close(self) -> None:
         """Close connections and the cache; a later use opens them again."""
