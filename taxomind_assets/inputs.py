@@ -51,9 +51,10 @@ _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _UNDECIDED = re.compile("-9+")
 
+_OLD_WORKBOOK: Final = "an old Excel workbook"
 _MAGIC: Final = (
     (b"PK\x03\x04", "a ZIP archive or an Excel workbook"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+    (b"\xd0\xcf\x11\xe0", _OLD_WORKBOOK),
     (b"%PDF", "a PDF document"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"BZh", "a bzip2 archive"),
@@ -62,6 +63,10 @@ _MAGIC: Final = (
     (b"SQLite format 3", "a SQLite database"),
     (b"\xff\xfe", "UTF-16 text"),
     (b"\xfe\xff", "UTF-16 text"),
+)
+_WORKBOOKS: Final = (".xlsx", ".xlsm", ".xls", ".ods")
+_SAVE_SHEET: Final = (
+    "Open it in the spreadsheet program, choose the sheet, `Save as` in the format `CSV UTF-8`, hand that file in."
 )
 _HTML = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 
@@ -165,13 +170,10 @@ def _refuse_foreign(path: Path, head: bytes) -> None:
     if kind is None and _HTML.match(head):
         kind = "an HTML page"
     if kind is not None:
-        raise Fault(
-            "unsupported_format",
-            f"{path.name} is {kind}.",
-            value=head[:32],
-            allowed="text in UTF-8",
-            next_step="Save it as CSV in UTF-8 and hand that in.",
-        )
+        sheet = path.suffix.lower() in _WORKBOOKS or kind == _OLD_WORKBOOK
+        next_step = _SAVE_SHEET if sheet else "Save it as CSV in UTF-8 and hand that in."
+        what = f"{path.name} is {'a workbook of a spreadsheet program' if sheet else kind}."
+        raise Fault("unsupported_format", what, value=head[:32], allowed="text in UTF-8", next_step=next_step)
 
 
 def refuse_binary(path: Path, head: bytes) -> None:

@@ -91,7 +91,7 @@ class Outputs:
         schema = _selected(_table(table), columns)
         names = self.parts(table, key) if parts is None else parts
         found = [rows for part in names if (rows := _read(self.path(table, key, part), schema)) is not None]
-        return pa.concat_tables([schema.empty_table(), *found])
+        return pa.concat_tables([no_rows(schema), *found])
 
     def path(self, table: str, key: str, part: str = "part") -> Path:
         """Where a part lies, whether it exists or not.
@@ -277,6 +277,11 @@ def _family(type_: pa.DataType) -> str:
         "text": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t),
     }
     return next((name for name, belongs in families.items() if belongs(type_)), str(type_))
+
+
+def no_rows(schema: pa.Schema) -> pa.Table:
+    """A table without rows. `schema.empty_table()` makes the same, and loads pandas first."""
+    return pa.Table.from_batches([], schema)
 
 
 def _table(name: str) -> Table:

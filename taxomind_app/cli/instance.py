@@ -77,6 +77,18 @@ def write_workspace(home: Path) -> Path:
     return replace_bytes(home / "workspace.yaml", (json.dumps({"load_from": [module]}, indent=1) + "\n").encode())
 
 
+def start_cursors(instance: DagsterInstance) -> None:
+    """Where the daemon that repeats crashed runs begins to read events: at those to come. It warns when nobody has told it."""
+    from dagster._core.events import DagsterEventType
+
+    names = [f"EVENT_LOG_CONSUMER_CURSOR-{kind.value}" for kind in (DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_SUCCESS)]
+    known = instance.daemon_cursor_storage.get_cursor_values(set(names))
+    last = str(instance.event_log_storage.get_maximum_record_id() or 0)
+    missing = {name: last for name in names if name not in known}
+    if missing:
+        instance.daemon_cursor_storage.set_cursor_values(missing)
+
+
 @contextmanager
 def open_instance(data: Path) -> Iterator[DagsterInstance]:
     """The instance of a data root, made when it is not there yet. What steps print is not captured.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final, TextIO, cast
 
 import typer
 
@@ -32,6 +33,9 @@ Taxonomy = Annotated[
 
 
 _PIPE_COLUMNS: Final = 120
+_FILLER: Final = re.compile(r"[ \t]+$", re.MULTILINE)
+#: What is worth a line to people as it happens, besides warnings.
+_TOLD: Final = "taxomind_resources.embedding.conversion"
 
 
 @dataclass
@@ -98,10 +102,25 @@ def _console(*, stderr: bool) -> Console:
 
     # Texts of users are printed as they are; for the rest see `styled`.
     console = Console(stderr=stderr, highlight=False, markup=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        # A file or a pipe has no width of its own.
-        console.width = _PIPE_COLUMNS
-    return console
+    if console.is_terminal:
+        return console
+    # A file or a pipe has no width of its own, and no use for the blanks that fill the last column of a table.
+    width = None if "COLUMNS" in os.environ else _PIPE_COLUMNS
+    stream = cast("IO[str]", _WithoutFiller(sys.stderr if stderr else sys.stdout))
+    return Console(file=stream, highlight=False, markup=False, width=width)
+
+
+class _WithoutFiller:
+    """A text stream that leaves out the blanks at the end of each line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(_FILLER.sub("", text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def styled(template: str, **values: object) -> Text:
@@ -127,6 +146,7 @@ def command(function: Callable[..., None], *, json: bool = True) -> Callable[...
         session.data = options.pop("data") or session.data
         session.verbose = options.pop("verbose") or session.verbose
         session.json = options.pop("json", False)
+        _listen()
         function(session, **options)
 
     shared = [_option("data", Data, None), _option("verbose", Verbose, False)]
@@ -139,6 +159,22 @@ def command(function: Callable[..., None], *, json: bool = True) -> Callable[...
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in [context, *parameters, *shared]}
     del wrapper.__wrapped__
     return wrapper
+
+
+def _listen() -> None:
+    """Show on standard error what `_TOLD` says."""
+    import logging
+
+    class Note(logging.Handler):
+        """Prints to what is standard error at that time: a progress display puts itself in between."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            print(record.getMessage(), file=sys.stderr, flush=True)  # noqa: T201 (this is the command line)
+
+    log = logging.getLogger(_TOLD)
+    log.setLevel(logging.INFO)
+    if not log.handlers:
+        log.addHandler(Note())
 
 
 def _option(name: str, annotation: Any, default: object) -> inspect.Parameter:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.measure import Measurement
     from rich.table import Table
 
     from taxomind_assets.taxonomy.tree import Taxonomy
@@ -27,6 +28,8 @@ _BAR_COLUMNS: Final = 10
 _TEXT_COLUMNS: Final = 30
 _REASON_COLUMNS: Final = 17
 _LABEL_COLUMNS: Final = 20
+#: Confidences below it would be shown as 0 %.
+_LEAST_SHOWN: Final = 0.005
 
 
 def answer_view(tree: Taxonomy, row: Mapping[str, Any]) -> RenderableType:
@@ -47,8 +50,9 @@ def answer_view(tree: Taxonomy, row: Mapping[str, Any]) -> RenderableType:
     else:
         lines.append(Padding(_path_table(tree, row), (0, 2)))
     lines.append(Padding(Text(reason_text(row["stop_reason"]), style="dim"), (0, 2)))
-    if row["alternatives"]:
-        near = ", ".join(f"{a['code']} {a['label']} ({a['confidence']:.0%})" for a in row["alternatives"])
+    others = [other for other in row["alternatives"] if other["confidence"] >= _LEAST_SHOWN]
+    if others:
+        near = ", ".join(f"{a['code']} {a['label']} ({a['confidence']:.0%})" for a in others)
         lines.append(Padding(Text(f"also near: {near}", style="dim"), (0, 2)))
     return Group(*lines)
 
@@ -164,7 +168,30 @@ def _answer_cell(tree: Taxonomy, row: Mapping[str, Any]) -> RenderableType:
     else:
         first = Text.assemble((row["code"], "cyan"), (f" {row['label']}", "bold"))
         second = " › ".join(_shortened(_label(tree, code)) for code in row["path"][:-1])
-    return Group(first, Text(second, style="dim", no_wrap=True, overflow="ellipsis")) if second else first
+    return Group(first, _OneLine(second)) if second else first
+
+
+class _OneLine:
+    """Dim text that is cut where its column ends, with one ellipsis."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.cells import set_cell_size
+        from rich.text import Text
+
+        shown = Text(self._text, style="dim", no_wrap=True)
+        if shown.cell_len > options.max_width:
+            cut = set_cell_size(self._text, max(options.max_width - 1, 0)).rstrip(" ,›…")
+            shown = Text(f"{cut}…", style="dim", no_wrap=True)
+        yield shown
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        from rich.measure import Measurement
+        from rich.text import Text
+
+        return Measurement(min(1, options.max_width), min(Text(self._text).cell_len, options.max_width))
 
 
 def _label(tree: Taxonomy, code: str) -> str:

@@ -170,7 +170,9 @@ def flat_rows(block: TextBlock, answers: pa.Table) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns: dict[str, Any] = {"text_id": pa.array(block.text_id, pa.string()), "text": pa.array(block.text, pa.string())}
+    from taxomind_resources.arrow_arrays import texts_array
+
+    columns: dict[str, Any] = {"text_id": texts_array(block.text_id), "text": texts_array(block.text)}
     for name in ("path", "top_codes"):
         columns[name] = pc.binary_join(answers[name], _SEPARATOR)
     return pa.table({name: columns[name] if name in columns else answers[name] for name in COLUMNS})

@@ -224,7 +224,8 @@ def _description(found: TaxonomyFile, file: Path) -> dict[str, Any]:
 
 def _size(tree: Taxonomy) -> str:
     languages = ", ".join(language or "not stated" for language in tree.languages)
-    return f"{len(tree):,} nodes, {int(tree.is_leaf.sum()):,} leaves, {tree.depth} levels, languages: {languages}"
+    levels = "1 level" if tree.depth == 1 else f"{tree.depth} levels"
+    return f"{len(tree):,} nodes, {int(tree.is_leaf.sum()):,} leaves, {levels}, languages: {languages}"
 
 
 def _remarks(session: Session, found: TaxonomyFile) -> None:

@@ -35,7 +35,7 @@ def ui(
     host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address that it listens on.")] = "127.0.0.1",
 ) -> None:
     """Start the web interface with the daemon and the sensors that watch the inbox. Ctrl-C stops all of it."""
-    from taxomind_app.cli.instance import HOME_VARIABLE, open_instance, prepare_home, write_workspace
+    from taxomind_app.cli.instance import HOME_VARIABLE, open_instance, prepare_home, start_cursors, write_workspace
     from taxomind_resources.catalogue import Catalogue
     from taxomind_resources.settings import DATA_VARIABLE
 
@@ -45,8 +45,8 @@ def ui(
     Catalogue(root).publish()
     home = prepare_home(root)
     # The databases are made here, before several processes look for them at once.
-    with open_instance(root):
-        pass
+    with open_instance(root) as instance:
+        start_cursors(instance)
     workspace = write_workspace(home)
     environment = {**os.environ, HOME_VARIABLE: str(home), DATA_VARIABLE: str(root)}
     # Dagster says at each start that `dagster dev` will be `dg dev` one day.

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from taxomind_assets.classification.stopping import EMPTY
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
+from taxomind_resources.arrow_arrays import numbers_array, texts_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,45 +69,43 @@ class Answers:
 def _lists(values: pa.Array, kept: NDArray[np.bool_]) -> pa.ListArray:
     """Rows of the kept entries of a [b, w] matrix whose entries are `values` (flattened, kept ones only)."""
     offsets = np.concatenate(([0], np.cumsum(kept.sum(axis=1)))).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), values)
+    return pa.ListArray.from_arrays(numbers_array(offsets), values)
 
 
 def answers_table(tree: Taxonomy, texts: Sequence[str], answers: Answers) -> pa.Table:
     """Answers with codes and labels; columns as in `classification.results`, without those of batch and versions."""
-    codes, labels = pa.array(tree.codes, pa.string()), pa.array([node.label for node in tree.nodes], pa.string())
+    codes, labels = texts_array(tree.codes), texts_array(node.label for node in tree.nodes)
     answered = answers.nodes != ROOT
-    picked = pa.array(np.maximum(answers.nodes, 0), mask=~answered)
+    picked = numbers_array(np.maximum(answers.nodes, 0), null=~answered)
     depth = np.where(answered, tree.depths[np.maximum(answers.nodes, 0)], 0)
     on_path = (np.arange(answers.path.shape[1]) < depth[:, None]) & (answers.path != ROOT)
     last = np.maximum(depth - 1, 0)
     confidence = np.where(answered, np.take_along_axis(answers.confidences, last[:, None], axis=1)[:, 0], 0.0)
     other = answers.alternatives != ROOT
-    other_nodes = pa.array(answers.alternatives[other])
+    other_nodes = numbers_array(answers.alternatives[other])
     alternatives = pa.StructArray.from_arrays(
-        [codes.take(other_nodes), labels.take(other_nodes), pa.array(answers.alternative_confidences[other], pa.float32())],
+        [codes.take(other_nodes), labels.take(other_nodes), numbers_array(answers.alternative_confidences[other])],
         ["code", "label", "confidence"],
     )
     ranked = answers.leaves != ROOT
-    empty = answers.reasons == EMPTY
-    error_code = pa.array(np.where(empty, "empty_text", ""), pa.string(), mask=~empty)
-    error = pa.array(np.where(empty, "There is no text to classify.", ""), pa.string(), mask=~empty)
+    empty = (answers.reasons == EMPTY).tolist()
     return pa.table(
         {
-            "text": pa.array(list(texts), pa.string()),
+            "text": texts_array(texts),
             "code": codes.take(picked),
             "label": labels.take(picked),
-            "level": pa.array(np.where(answered, tree.levels[np.maximum(answers.nodes, 0)], 0).astype(np.int32)),
-            "path": _lists(codes.take(pa.array(answers.path[on_path])), on_path),
-            "confidence": pa.array(confidence.astype(np.float32)),
-            "level_confidences": _lists(pa.array(answers.confidences[on_path], pa.float32()), on_path),
-            "stop_reason": pa.array(answers.reasons, pa.string()),
-            "ambiguous": pa.array(answers.ambiguous),
+            "level": numbers_array(np.where(answered, tree.levels[np.maximum(answers.nodes, 0)], 0).astype(np.int32)),
+            "path": _lists(codes.take(numbers_array(answers.path[on_path])), on_path),
+            "confidence": numbers_array(confidence.astype(np.float32)),
+            "level_confidences": _lists(numbers_array(answers.confidences[on_path]), on_path),
+            "stop_reason": texts_array(answers.reasons.tolist()),
+            "ambiguous": numbers_array(answers.ambiguous),
             "alternatives": _lists(alternatives, other),
-            "top_codes": _lists(codes.take(pa.array(answers.leaves[ranked])), ranked),
-            "leaf_confidence": pa.array(answers.leaf_confidence.astype(np.float32)),
+            "top_codes": _lists(codes.take(numbers_array(answers.leaves[ranked])), ranked),
+            "leaf_confidence": numbers_array(answers.leaf_confidence.astype(np.float32)),
             **_validation(answers.details),
-            "error_code": error_code,
-            "error": error,
+            "error_code": texts_array("empty_text" if nothing else None for nothing in empty),
+            "error": texts_array("There is no text to classify." if nothing else None for nothing in empty),
         }
     )
 
@@ -122,4 +121,6 @@ _VALIDATION = {
 def _validation(details: NDArray[np.object_]) -> dict[str, pa.Array]:
     """Columns of the scoped validation; null where it was not asked for."""
     known = [detail or {} for detail in details]
+    if not any(known):
+        return {name: pa.nulls(len(known), type_) for name, type_ in _VALIDATION.items()}
     return {name: pa.array([detail.get(name) for detail in known], type_) for name, type_ in _VALIDATION.items()}

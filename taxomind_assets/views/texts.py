@@ -20,7 +20,7 @@ from typing import Final, Literal
 from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
 from taxomind_resources.settings import TextSettings
 
-TEXT_POLICY_VERSION: Final = "1"
+TEXT_POLICY_VERSION: Final = "2"
 View = Literal["label", "definition", "example"]
 #: What a text is to its node; texts that look right and belong elsewhere are kept in the example view.
 Role = Literal["label", "definition", "example", "negative"]
@@ -32,6 +32,8 @@ VIEWS: Final[tuple[View, ...]] = ("label", "definition", "example")
 _DROPPED = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
 )
+# Letters, digits, signs and syllables in the widths of East Asian typewriters, and the space that goes with them.
+_TYPEWRITER_WIDTHS = re.compile("[\u3000\uff01-\uffee]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,12 @@ class NodeViewText:
 
 
 def clean(text: str) -> str:
-    """What is embedded: NFC (Unicode UAX #15), trimmed, white space runs to one space, control characters dropped."""
+    """What is embedded: NFC (Unicode UAX #15), trimmed, white space runs to one space, control characters dropped.
+
+    Full-width letters and half-width syllables become plain ones (NFKC of them alone: it would change `m²` and `½` as well).
+    """
     if not text.isascii():
+        text = _TYPEWRITER_WIDTHS.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
         return " ".join(unicodedata.normalize("NFC", _DROPPED.sub("", text)).split())
     return " ".join((text if text.isprintable() else _DROPPED.sub("", text)).split())
 

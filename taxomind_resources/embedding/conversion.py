@@ -7,6 +7,7 @@ Run as `python -m taxomind_resources.embedding.conversion FOLDER FORM TARGET`.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ from taxomind_resources.embedding.model_folder import ModelFolder, read_model_fo
 from taxomind_resources.embedding.quantisation import quantised, require_nncf
 from taxomind_resources.faults import Fault
 from taxomind_resources.files import flush_tree, remove_tree, storage_faults, sweep_temporary, temporary_path
+
+_LOG = logging.getLogger(__name__)
 
 Form = Literal["onnx", "openvino", "int8"]
 
@@ -46,6 +49,7 @@ def converted_model(folder: ModelFolder, form: Form, models: Path) -> Path:
     if not file.is_file():
         if form == "int8":
             require_nncf()
+        _LOG.info("Converting %s for this machine, once. This takes about half a minute.", folder.path.name)
         _publish(folder, form, target)
     return file
 

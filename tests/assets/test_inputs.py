@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taxomind_assets.inputs import RAW_CHARACTERS, has_unstorable, is_undecided, rejected_file, rejected_row, storable
+from taxomind_assets.inputs import (
+    RAW_CHARACTERS,
+    check_file,
+    has_unstorable,
+    is_undecided,
+    rejected_file,
+    rejected_row,
+    storable,
+)
 from taxomind_resources.faults import Fault
+from taxomind_resources.settings import LimitSettings
 
 
 def test_a_refused_row_holds_json_that_can_be_stored() -> None:
@@ -46,3 +55,14 @@ def test_storable_text_can_be_written(text: str) -> None:
     assert storable(text).encode().decode() == storable(text)
     if not has_unstorable(text):
         assert storable(text) == text
+
+
+@pytest.mark.parametrize("name", ["texts.xlsx", "texts.xls", "texts.ods"])
+def test_a_workbook_is_refused_with_the_way_to_save_it(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes((b"\xd0\xcf\x11\xe0" if name.endswith("xls") else b"PK\x03\x04") + b"\0" * 50)
+    with pytest.raises(Fault) as fault:
+        check_file(path, LimitSettings())
+    assert fault.value.code == "unsupported_format"
+    assert "CSV UTF-8" in fault.value.next_step
+    assert "workbook" in fault.value.what

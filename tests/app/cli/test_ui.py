@@ -16,7 +16,15 @@ import psutil
 import pytest
 import yaml
 
-from taxomind_app.cli.instance import CONFIG, DEFINITIONS_MODULE, LOCATION_NAME, prepare_home, write_workspace
+from taxomind_app.cli.instance import (
+    CONFIG,
+    DEFINITIONS_MODULE,
+    LOCATION_NAME,
+    open_instance,
+    prepare_home,
+    start_cursors,
+    write_workspace,
+)
 from taxomind_app.cli.ui import _in_url
 
 ROOT = Path(__file__).parents[3]
@@ -55,6 +63,19 @@ def test_home_that_is_set_already_is_used(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "elsewhere"))
     assert prepare_home(tmp_path / "data") == tmp_path / "elsewhere"
     assert not (tmp_path / "data").exists()
+
+
+def test_the_first_start_gives_the_daemon_nothing_to_warn_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dagster._daemon.auto_run_reexecution import event_log_consumer
+
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    cursors = {event_log_consumer._create_cursor_key(kind) for kind in event_log_consumer.DAGSTER_EVENT_TYPES}
+    with open_instance(tmp_path) as instance:
+        start_cursors(instance)
+        assert instance.daemon_cursor_storage.get_cursor_values(cursors) == dict.fromkeys(cursors, "0")
+        instance.daemon_cursor_storage.set_cursor_values(dict.fromkeys(cursors, "7"))
+        start_cursors(instance)
+        assert instance.daemon_cursor_storage.get_cursor_values(cursors) == dict.fromkeys(cursors, "7")
 
 
 def test_workspace_loads_the_same_location_as_the_repository(tmp_path: Path) -> None:

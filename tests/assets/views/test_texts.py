@@ -189,3 +189,17 @@ def test_path_and_whole_text_take_the_language_where_it_is_there() -> None:
     assert path_text(taxonomy, 0, "de") == "Craft"
     assert whole_text(taxonomy, 1, "en") == "Bakers. They bake. baker. BAKER. oven hand."
     assert whole_text(taxonomy, 1, "fr") == "Boulangers. boulanger. baker."
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("\uff34\uff45\uff41\uff43\uff48\uff45\uff52\uff01", "Teacher!"),
+        ("\uff11\uff12\u3000\uff08a\uff09", "12 (a)"),
+        ("\uff76\uff9e\uff72\uff84\uff9e", "\u30ac\u30a4\u30c9"),
+        ("10 m\u00b2, \u00bd, \ufb01n, \u2460", "10 m\u00b2, \u00bd, \ufb01n, \u2460"),
+    ],
+)
+def test_letters_of_another_width_become_plain_and_nothing_else_does(given, expected):
+    assert clean(given) == expected
+    assert clean(clean(given)) == expected
