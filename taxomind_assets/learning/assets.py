@@ -35,7 +35,7 @@ correction_files = AssetSpec(
 
 
 @asset(
-    deps=[correction_files, enriched_definitions],
+    deps=[correction_files, enriched_definitions, node_index],
     partitions_def=taxonomy_keys,
     backfill_policy=BackfillPolicy.single_run(),
     group_name="learning",
@@ -55,7 +55,8 @@ def corrections(
     """What all files of corrections come to: each correction once, whatever was delivered twice, withdrawn or given again.
 
     Nothing is added up: all files are read, those that are known from what was kept of them. Rows that cannot be used are in
-    `learning.rejected_rows`; corrections whose code the taxonomy does not have wait until it does.
+    `learning.rejected_rows`; corrections whose code the taxonomy does not have wait until it does. Those whose node a revision
+    split are decided among its parts by the classifier; the unsure ones are in `taxonomy.reassignments`.
     """
     opened = settings.load(), inbox.open(), outputs.open()
     result = for_each_key(context, lambda key: _accept(key, *opened))

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from taxomind_assets.learning.corrections import NEVER, Correction, Settled, Translate, settle
+from taxomind_assets.learning.corrections import NEVER, Correction, CorrectionRow, Settled, Translate, settle
 from taxomind_assets.learning.evidence import Evidence
 from taxomind_assets.learning.reading import ReadFile, moments_of, read_corrections, times_of
 from taxomind_assets.learning.reviews import REVIEWS, contradictions, outliers, reviews_table
 from taxomind_assets.learning.stored import EVIDENCE, evidence_part, evidence_rows
 from taxomind_assets.learning.versions import VERSIONS, Held, with_version
 from taxomind_assets.pending import EvidenceState, IndexState, corrections_digest
+from taxomind_assets.taxonomy.revision_choice import SplitCorrection, decided_corrections
 from taxomind_assets.taxonomy.stored import stored_taxonomy
 from taxomind_assets.taxonomy.versions import current_translation
 from taxomind_resources.faults import Fault
@@ -86,10 +87,35 @@ def accept_corrections(key: str, settings: Settings, inbox: Inbox, outputs: Outp
         digest = corrections_digest(key, inbox)
         read = read_corrections(key, inbox.files(key, "corrections"), settings.for_taxonomy(key), outputs)
         tree = stored_taxonomy(outputs, key)
-        settled = settle((row for file in read for row in file.rows), tree, translation_of(key, inbox, outputs, tree))
+        settled = _settled([row for file in read for row in file.rows], tree, settings, inbox, outputs)
         state = EvidenceState(digest, tree.version, "")
         outputs.write(CORRECTIONS, key, corrections_table(settled.corrections), digest=state.digest())
     return settled, read
+
+
+def _settled(rows: Sequence[CorrectionRow], tree: Taxonomy, settings: Settings, inbox: Inbox, outputs: Outputs) -> Settled:
+    """What the rows come to. Corrections whose node a revision split are decided by the classifier where it is sure."""
+    key = tree.key
+    translate = translation_of(key, inbox, outputs, tree)
+    settled = settle(rows, tree, translate)
+    split = split_corrections(settled, tree, translate)
+    if not split:
+        return settled
+    chosen = decided_corrections(key, settings, outputs, current_translation(inbox, outputs, key, tree.version), split)
+    return settle(rows, tree, translate, chosen) if chosen else settled
+
+
+def split_corrections(settled: Settled, tree: Taxonomy, translate: Translate) -> list[SplitCorrection]:
+    """Corrections that count nowhere because a revision made several nodes of theirs: the most detailed such code of each."""
+    found = []
+    for own in settled.corrections:
+        for given in reversed(own.given_codes) if own.status == "unknown_code" else ():
+            codes = translate(given, own.corrected_at, tree.position)
+            options = tuple(code for code in codes if code in tree.position)
+            if len(codes) > 1 and options:
+                found.append(SplitCorrection(own.correction_id, own.text, given, options))
+                break
+    return found
 
 
 def translation_of(key: str, inbox: Inbox, outputs: Outputs, tree: Taxonomy) -> Translate:
