@@ -17,7 +17,7 @@ from scipy import sparse
 from taxomind_assets.classification.row_maxima import RowMaxima
 from taxomind_assets.classification.trust import LanguageTrust
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
-from taxomind_assets.views.lexical import Grams, HashedTfidf
+from taxomind_assets.views.lexical import Grams, GroupedTfidf, HashedTfidf
 from taxomind_resources.products import RowProducts
 
 if TYPE_CHECKING:
@@ -35,18 +35,6 @@ LEXICAL: Final[Mapping[str, tuple[str, Grams]]] = {
 DENSE: Final = ("best_text", "whole", "path", "ancestors")
 #: n-grams in more documents than this cost most of the time and tell nodes apart least (0.2 points of accuracy in all).
 _MAX_DOCUMENTS: Final = 100
-
-
-class _Lexical:
-    """tf-idf of documents of nodes; a node's similarity is that of its nearest document."""
-
-    def __init__(self, documents: Sequence[tuple[int, str]], grams: Grams, nodes: int) -> None:
-        self._model = HashedTfidf.fit([text for _, text in documents], grams, max_documents=_MAX_DOCUMENTS)
-        self._owners = np.array([node for node, _ in documents], np.int64)
-        self._nodes = nodes
-
-    def __call__(self, texts: Sequence[str], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._model.group_similarities(texts, self._owners, self._nodes, weights)
 
 
 class BaseViews:
@@ -67,9 +55,9 @@ class BaseViews:
         )
         self._ends = np.cumsum([named.size, examples.size, negatives.size])
         #: Cosines with all texts in `order`, float32[m, b].
-        self.products = RowProducts(index.vectors[self.order])
+        self.products = RowProducts(index.vectors[self.order], bfloat16=index.spec.get("number_format") != "float32")
         self._fitting = threading.Lock()
-        self._fitted: dict[str, _Lexical] = {}
+        self._fitted: dict[str, GroupedTfidf] = {}
 
     def lexical(self, name: str, texts: Sequence[str], weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """A lexical view times `weights` float32[b], float32[n, b].
@@ -79,7 +67,7 @@ class BaseViews:
         with self._fitting:
             if name not in self._fitted:
                 kind, grams = LEXICAL[name]
-                self._fitted[name] = _Lexical(self.index.documents[kind], grams, len(self.tree))
+                self._fitted[name] = _lexical(self.index.documents[kind], grams, len(self.tree))
             fitted = self._fitted[name]
         return fitted(texts, weights)
 
@@ -116,3 +104,9 @@ class BaseViews:
         """
         groups = self._negatives.groups
         return groups, np.maximum(self._negatives(similar[self._ends[1] :]) - best[groups], 0)
+
+
+def _lexical(documents: Sequence[tuple[int, str]], grams: Grams, nodes: int) -> GroupedTfidf:
+    """tf-idf of documents of nodes; a node's similarity is that of its nearest document."""
+    model = HashedTfidf.fit([text for _, text in documents], grams, max_documents=_MAX_DOCUMENTS)
+    return GroupedTfidf(model, np.array([node for node, _ in documents], np.int64), nodes)

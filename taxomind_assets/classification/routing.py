@@ -7,6 +7,7 @@ accuracy (measured). The path to the best leaf is the route; the runner-up besid
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,21 +38,38 @@ class Route:
 
 
 def best_leaves(tree: Taxonomy, logits: NDArray[np.float32], k: int) -> NDArray[np.int32]:
-    """The k leaves with the highest logits for each text, int32[b, k]; ties go to the earlier leaf in preorder."""
+    """The k leaves with the highest logits for each text, int32[b, k]; ties go to the earlier leaf in preorder.
+
+    Neighbouring leaves are taken together, as many as let the k best groups hold about as many leaves as there are groups:
+    the k best leaves are all in the k groups with the best leaves, so only those are looked through.
+    """
     leaves = np.flatnonzero(tree.is_leaf).astype(np.int32)
-    scores = np.ascontiguousarray(logits[leaves].T)
     k = min(k, leaves.size)
-    if k < leaves.size:
-        top = np.argpartition(scores, leaves.size - k, axis=1)[:, leaves.size - k :]
-        top.sort(axis=1)  # preorder, so that the stable sort below breaks ties by it
-        last = np.take_along_axis(scores, top, axis=1).min(axis=1, keepdims=True)
-        tied = np.flatnonzero((scores >= last).sum(axis=1) > k)  # a partition keeps any of those that tie for the last place
-        top[tied] = np.sort(np.argsort(-scores[tied], axis=1, kind="stable")[:, :k], axis=1)
-    else:
-        top = np.broadcast_to(np.arange(leaves.size), scores.shape)
+    size = max(1, isqrt(leaves.size // max(k, 1)))
+    groups, b = -(-leaves.size // size), logits.shape[1]
+    scores = np.full((groups * size, b), -np.inf, np.float32)
+    scores[: leaves.size] = logits[leaves]
+    best = np.sort(_largest(scores.reshape(groups, size, b).max(axis=1).T, k), axis=1)
+    members = (best[:, :, None] * size + np.arange(size)).reshape(b, k * size)
+    picked = _largest(scores[members, np.arange(b)[:, None]], k)
+    return leaves[np.take_along_axis(members, picked, axis=1)]
+
+
+def _largest(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Places of the k largest numbers of each row, int64[b, k], the largest first; of equal ones the first."""
+    width = scores.shape[1]
+    if k >= width:
+        return np.argsort(-scores, axis=1, kind="stable")
+    scores = np.ascontiguousarray(scores)
+    top = np.argpartition(scores, width - k, axis=1)[:, width - k :]
+    top.sort(axis=1)  # in order of their places, so that the stable sort below breaks ties by it
     values = np.take_along_axis(scores, top, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return leaves[np.take_along_axis(top, order, axis=1)]
+    # A partition keeps any of those that tie for the last place.
+    tied = np.flatnonzero((scores >= values.min(axis=1, keepdims=True)).sum(axis=1) > k)
+    if tied.size:
+        top[tied] = np.sort(np.argsort(-scores[tied], axis=1, kind="stable")[:, :k], axis=1)
+        values[tied] = np.take_along_axis(scores[tied], top[tied], axis=1)
+    return np.take_along_axis(top, np.argsort(-values, axis=1, kind="stable"), axis=1)
 
 
 def route(tree: Taxonomy, masses: Masses, k: int) -> Route:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, overload
 import numpy as np
 from scipy import sparse
 
+from taxomind_assets.classification.row_maxima import RowMaxima
 from taxomind_assets.views.texts import normalise
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ _SPACE: Final = 32
 _LAST_POINT: Final = np.uint64(0xFFFF)
 #: Characters counted at once; it bounds the memory.
 _CHUNK: Final = 1 << 20
+#: Documents up to which similarities of character n-grams are added up in a dense matrix, and the numbers that it may hold.
+_DENSE_DOCUMENTS: Final = 1 << 15
+_DENSE_NUMBERS: Final = 1 << 20
 Grams = Literal["character", "word"]
 _Keys = Callable[["NDArray[np.uint64]", "NDArray[np.int64]"], "NDArray[np.int64]"]
 
@@ -218,25 +222,68 @@ class HashedTfidf:
         documents: sparse.csr_array = _weighed(counts, places, idf, norm_idf, None).T.tocsr()
         return cls(grams, places, idf, norm_idf, documents)
 
-    def group_similarities(
-        self, texts: Sequence[str], groups: NDArray[np.int64], n: int, weights: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
+    def queries(self, texts: Sequence[str], weights: NDArray[np.float32] | None = None) -> sparse.csr_array:
+        """Texts as rows that multiply with `documents`, float32 sparse [b, v + 1]; `weights` as in `GroupedTfidf`."""
+        return _weighed(CountedTexts.of(texts).of_kind(self.grams), self.places, self.idf, self.norm_idf, weights)
+
+
+class GroupedTfidf:
+    """Similarities of texts with groups of documents. Immutable; safe to share between threads.
+
+    Args:
+        model: tf-idf of m documents.
+        groups: int64[m], group (0..n-1) of each document.
+        n: number of groups.
+    """
+
+    def __init__(self, model: HashedTfidf, groups: NDArray[np.int64], n: int) -> None:
+        self._model = model
+        self._n = n
+        by_group = np.argsort(groups, kind="stable")
+        self._maxima = RowMaxima.of(groups[by_group].astype(np.int32))
+        self._order = by_group[self._maxima.order]
+        self._documents = sparse.csr_array(model.documents[:, self._order])
+        self._groups = groups[self._order]
+
+    def __call__(self, texts: Sequence[str], weights: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Cosine of b texts with the nearest document of each group.
 
         Args:
-            groups: int64[m], group (0..n-1) of each document.
+            texts: b texts.
             weights: float32[b], factor on each text's similarities, not negative; a text with factor 0 costs nothing.
 
         Returns:
             float32[n, b] (group-major), 0 where nothing is shared.
         """
-        counts = CountedTexts.of(texts).of_kind(self.grams)
-        queries = _weighed(counts, self.places, self.idf, self.norm_idf, weights)
-        product = queries @ self.documents
-        best = np.zeros(n * len(texts), np.float32)
-        rows = np.repeat(np.arange(len(texts)), np.diff(product.indptr))
-        np.maximum.at(best, groups[product.indices] * len(texts) + rows, product.data)
-        return best.reshape(n, len(texts))
+        queries = self._model.queries(texts, weights)
+        best = np.zeros((self._n, len(texts)), np.float32)
+        # Decided by the documents alone: how a text is added up must not depend on the texts beside it.
+        if self._model.grams == "word" or self._order.size > _DENSE_DOCUMENTS:
+            self._add_sparsely(best, queries)
+            return best
+        size = max(1, _DENSE_NUMBERS // max(self._order.size, 1))
+        for start in range(0, len(texts), size):
+            self._add_densely(best[:, start : start + size], queries[start : start + size])
+        return best
+
+    def _add_densely(self, best: NDArray[np.float32], queries: sparse.csr_array) -> None:
+        """By one product with a vector: the postings of all n-grams of all texts, each text with rows of its own.
+
+        A product of two sparse matrices finds out with every number whether its place is new, which takes three times as long.
+        """
+        b, m = best.shape[1], self._order.size
+        postings = self._documents[queries.indices]
+        lengths = np.diff(postings.indptr[queries.indptr])
+        places = postings.indices * np.int32(b)
+        places += np.repeat(np.arange(b, dtype=np.int32), lengths)
+        columns = sparse.csc_array((postings.data, places, postings.indptr), shape=(m * b, queries.nnz))
+        best[self._maxima.groups] = self._maxima((columns @ queries.data).reshape(m, b))
+
+    def _add_sparsely(self, best: NDArray[np.float32], queries: sparse.csr_array) -> None:
+        """By a product of sparse matrices, where most texts share nothing with most documents."""
+        product = queries @ self._documents
+        rows = np.repeat(np.arange(best.shape[1]), np.diff(product.indptr))
+        np.maximum.at(best.ravel(), self._groups[product.indices] * best.shape[1] + rows, product.data)
 
 
 def _weighed(
@@ -247,16 +294,18 @@ def _weighed(
     weights: NDArray[np.float32] | None,
 ) -> sparse.csr_array:
     """Sublinear tf-idf, float32 sparse [texts, v + 1]; rows have length one (before pruning) times their weight."""
-    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     columns = places[counts.indices]
-    term = np.ones(columns.size, np.float32)
+    data = norm_idf[columns]
     repeated = np.flatnonzero(counts.data > 1)
-    term[repeated] += np.log(counts.data[repeated])
-    squares = np.bincount(rows, np.square(term * norm_idf[columns]), minlength=counts.shape[0])
+    data[repeated] *= 1 + np.log(counts.data[repeated])
+    shape = (counts.shape[0], idf.size)
+    squares = sparse.csr_array((np.square(data), columns, counts.indptr), shape=shape) @ np.ones(idf.size, np.float32)
     scale = 1 / np.maximum(np.sqrt(squares), 1e-9)
+    used = (idf > 0)[columns]
     if weights is not None:
         scale *= weights
-    data = term * idf[columns] * scale.astype(np.float32)[rows]
-    kept = np.flatnonzero(data)
+        used &= np.repeat(weights > 0, np.diff(counts.indptr))
+    kept = np.flatnonzero(used)
     indptr = np.searchsorted(kept, counts.indptr).astype(np.int32)
-    return sparse.csr_array((data[kept], columns[kept], indptr), shape=(counts.shape[0], idf.size))
+    data = data[kept] * np.repeat(scale.astype(np.float32), np.diff(indptr))
+    return sparse.csr_array((data, columns[kept], indptr), shape=shape)

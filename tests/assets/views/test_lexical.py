@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taxomind_assets.views.lexical import BUCKET_BITS, HashedTfidf, character_counts, word_counts
+from taxomind_assets.views import lexical
+from taxomind_assets.views.lexical import BUCKET_BITS, GroupedTfidf, HashedTfidf, character_counts, word_counts
 from taxomind_assets.views.texts import normalise
 
 # Few letters: then no two n-grams share a bucket, and counts must be equal to the naive ones.
@@ -83,10 +84,10 @@ def test_no_text_has_no_ngrams(count: Callable[..., object]) -> None:
 def test_case_width_and_composition_make_no_difference(grams: str) -> None:
     model = HashedTfidf.fit(DOCUMENTS, grams)  # type: ignore[arg-type]
     variants = ["SHOP MANAGERS", "ｓｈｏｐ ｍａｎａｇｅｒｓ", "Shop  managers"]
-    scores = [model.group_similarities([text], np.arange(5), 5)[:, 0] for text in ["Shop managers", *variants]]
+    scores = [GroupedTfidf(model, np.arange(5), 5)([text])[:, 0] for text in ["Shop managers", *variants]]
     for score in scores[1:]:
         np.testing.assert_array_equal(score, scores[0])
-    composed, decomposed = (model.group_similarities([t], np.arange(5), 5) for t in ("Lehrkräfte", "Lehrkra\u0308fte"))
+    composed, decomposed = (GroupedTfidf(model, np.arange(5), 5)([t]) for t in ("Lehrkräfte", "Lehrkra\u0308fte"))
     np.testing.assert_array_equal(composed, decomposed)
 
 
@@ -94,7 +95,7 @@ def test_case_width_and_composition_make_no_difference(grams: str) -> None:
 @pytest.mark.parametrize("grams", ["character", "word"])
 def test_a_document_is_equal_to_itself(grams: str, texts: list[str]) -> None:
     model = HashedTfidf.fit(texts, grams)  # type: ignore[arg-type]
-    scores = model.group_similarities(texts, np.arange(len(texts)), len(texts))
+    scores = GroupedTfidf(model, np.arange(len(texts)), len(texts))(texts)
     own = np.diag(scores)
     np.testing.assert_allclose(own, 1, atol=1e-5)
     assert (scores <= 1 + 1e-5).all()
@@ -104,7 +105,7 @@ def test_a_document_is_equal_to_itself(grams: str, texts: list[str]) -> None:
 @pytest.mark.parametrize("grams", ["character", "word"])
 def test_texts_that_share_nothing_score_zero(grams: str) -> None:
     model = HashedTfidf.fit(["abc abcd", "def ghi"], grams)  # type: ignore[arg-type]
-    scores = model.group_similarities(["xyz zyx", "abc"], np.arange(2), 2)
+    scores = GroupedTfidf(model, np.arange(2), 2)(["xyz zyx", "abc"])
     assert scores[:, 0].tolist() == [0, 0]
     assert scores[0, 1] > 0
     assert scores[1, 1] == 0
@@ -115,16 +116,36 @@ def test_texts_that_share_nothing_score_zero(grams: str) -> None:
 def test_a_text_scores_the_same_alone_and_among_others(grams: str, order: list[int], extra: list[str]) -> None:
     model = HashedTfidf.fit(DOCUMENTS, grams)  # type: ignore[arg-type]
     texts = [DOCUMENTS[i] + " senior" for i in order]
-    together = model.group_similarities([*extra, *texts], np.arange(5), 5)[:, len(extra) :]
-    alone = np.concatenate([model.group_similarities([text], np.arange(5), 5) for text in texts], axis=1)
-    np.testing.assert_allclose(together, alone, atol=1e-6)
+    together = GroupedTfidf(model, np.arange(5), 5)([*extra, *texts])[:, len(extra) :]
+    alone = np.concatenate([GroupedTfidf(model, np.arange(5), 5)([text]) for text in texts], axis=1)
+    np.testing.assert_array_equal(together, alone)
+
+
+@given(
+    texts=st.lists(st.text("abc ", max_size=12), max_size=7),
+    groups=st.lists(st.integers(0, 3), min_size=5, max_size=5),
+    weights=st.lists(st.sampled_from([0.0, 0.5, 2.0]), min_size=7, max_size=7),
+)
+@pytest.mark.parametrize(("setting", "value"), [("_DENSE_DOCUMENTS", 0), ("_DENSE_NUMBERS", 1), ("_DENSE_NUMBERS", 13)])
+def test_dense_and_sparse_sums_in_blocks_of_any_size_agree(
+    setting: str, value: int, texts: list[str], groups: list[int], weights: list[float]
+) -> None:
+    model = HashedTfidf.fit(["abc cab", "ab", "bca bca ab", "cc", "a b c abcabc"], "character", max_documents=4)
+    grouped = GroupedTfidf(model, np.array(groups, np.int64), 4)
+    own = np.array(weights[: len(texts)], np.float32)
+    expected = grouped(texts, own)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lexical, setting, value)
+        np.testing.assert_allclose(grouped(texts, own), expected, atol=1e-6)
+    np.testing.assert_allclose(expected, grouped(texts) * own, atol=1e-6)
+    assert expected.shape == (4, len(texts))
 
 
 @given(groups=st.lists(st.integers(0, 3), min_size=5, max_size=5))
 def test_a_group_scores_like_its_nearest_document(groups: list[int]) -> None:
     model = HashedTfidf.fit(DOCUMENTS, "character")
-    each = model.group_similarities(["shop developer", "hotel"], np.arange(5), 5)
-    grouped = model.group_similarities(["shop developer", "hotel"], np.array(groups, np.int64), 4)
+    each = GroupedTfidf(model, np.arange(5), 5)(["shop developer", "hotel"])
+    grouped = GroupedTfidf(model, np.array(groups, np.int64), 4)(["shop developer", "hotel"])
     for group in range(4):
         members = [i for i, own in enumerate(groups) if own == group]
         expected = each[members].max(axis=0) if members else np.zeros(2)
@@ -135,8 +156,8 @@ def test_frequent_ngrams_leave_the_product_but_not_the_length() -> None:
     texts = [f"managers of {name}" for name in ("banks", "hotels", "farms", "shops", "mines")]
     pruned = HashedTfidf.fit(texts, "word", max_documents=2)
     whole = HashedTfidf.fit(texts, "word")
-    scores = pruned.group_similarities(["managers of banks", "managers of"], np.arange(5), 5)
-    exact = whole.group_similarities(["managers of banks", "managers of"], np.arange(5), 5)
+    scores = GroupedTfidf(pruned, np.arange(5), 5)(["managers of banks", "managers of"])
+    exact = GroupedTfidf(whole, np.arange(5), 5)(["managers of banks", "managers of"])
     assert np.argmax(scores[:, 0]) == np.argmax(exact[:, 0]) == 0
     assert 0 < scores[0, 0] < exact[0, 0]
     assert (scores[:, 1] == 0).all()
@@ -145,7 +166,7 @@ def test_frequent_ngrams_leave_the_product_but_not_the_length() -> None:
 
 def test_rare_words_weigh_more_than_frequent_ones() -> None:
     model = HashedTfidf.fit(["hotel managers", "shop managers", "farm managers", "hotel clerks"], "word")
-    scores = model.group_similarities(["clerks managers"], np.arange(4), 4)[:, 0]
+    scores = GroupedTfidf(model, np.arange(4), 4)(["clerks managers"])[:, 0]
     assert scores[3] > scores[1] > 0
 
 
