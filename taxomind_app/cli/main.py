@@ -14,6 +14,7 @@ from taxomind_app.cli import convert as convert_command
 from taxomind_app.cli import crosslingual as crosslingual_command
 from taxomind_app.cli import demo as demo_command
 from taxomind_app.cli import doctor as doctor_command
+from taxomind_app.cli import enrichment as enrichment_command
 from taxomind_app.cli import errors, learn, taxonomy
 from taxomind_app.cli import query as query_command
 from taxomind_app.cli import report as report_command
@@ -74,6 +75,7 @@ app.add_typer(taxonomies, name="taxonomy")
 _add(taxonomies, "add", taxonomy.add, taxonomy.ADD_EPILOG)
 _add(taxonomies, "validate", taxonomy.validate, taxonomy.VALIDATE_EPILOG)
 _add(taxonomies, "convert", convert_command.convert, convert_command.EPILOG)
+_add(taxonomies, "enrich", enrichment_command.enrich, enrichment_command.EPILOG)
 _add(taxonomies, "list", taxonomy.list_, taxonomy.LIST_EPILOG)
 _add(taxonomies, "show", taxonomy.show, taxonomy.SHOW_EPILOG)
 _add(taxonomies, "history", revise_command.history, revise_command.HISTORY_EPILOG)

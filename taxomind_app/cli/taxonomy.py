@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
     from taxomind_assets.taxonomy.assemble import TaxonomyFile
-    from taxomind_assets.taxonomy.tree import Taxonomy
+    from taxomind_assets.taxonomy.tree import NodeText, Taxonomy
     from taxomind_resources.settings import Settings
 
 ADD_EPILOG = """Examples
@@ -287,6 +287,12 @@ def _print_node(session: Session, tree: Taxonomy, position: int) -> None:
         for name, values in (("examples", text.examples), ("also called", text.aliases), ("not", text.negative_examples)):
             if values:
                 session.say(styled("  [dim]{name}:[/] {values}", name=name, values="; ".join(values)))
+    for text in node.added:
+        language = f" [{text.language}]" if text.language else ""
+        session.say(Text(f"added by a language model{language}", style="cyan"))
+        for name, values in (("definition", (text.definition,)), ("examples", text.examples), ("not", text.negative_examples)):
+            if any(values):
+                session.say(styled("  [dim]{name}:[/] {values}", name=name, values="; ".join(values)))
     session.out.print()
 
 
@@ -333,8 +339,17 @@ def _node_json(tree: Taxonomy, start: int, depth: int) -> dict[str, Any]:
         for text in node.texts
     ]
     own: dict[str, Any] = {"code": node.code, "level": node.level, "label": node.label, "path": tree.path_codes(start)}
-    own |= {"is_leaf": bool(tree.is_leaf[start]), "texts": texts}
+    own |= {"is_leaf": bool(tree.is_leaf[start]), "texts": texts, "added": [_added_json(text) for text in node.added]}
     return own | ({} if children is None else {"children": children})
+
+
+def _added_json(text: NodeText) -> dict[str, Any]:
+    return {
+        "language": text.language,
+        "definition": text.definition,
+        "examples": list(text.examples),
+        "negative_examples": list(text.negative_examples),
+    }
 
 
 def _quoted(key: str) -> str:

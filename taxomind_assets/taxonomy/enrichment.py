@@ -185,6 +185,10 @@ class Enricher:
         self._store.record(self._record(report, run_at))
         return report
 
+    def messages(self, about: Subject) -> list[dict[str, str]]:
+        """One question word for word, as the endpoint gets it."""
+        return question(about, self._settings).messages
+
     def _similar(self) -> list[list[int]]:
         labels = [clean(node.label) for node in self._tree.nodes]
         if self._embed is None or not self._settings.similar_labels:
