@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
+    from taxomind_assets.classification.staleness import StaleBatch
     from taxomind_assets.pending import Pending
     from taxomind_resources.inbox import Ignored, Inbox
     from taxomind_resources.index_store import IndexStore
@@ -71,6 +72,12 @@ class _Place:
 
         return pending(key, self.settings, self.inbox, self.outputs, self.indexes)
 
+    def stale(self, key: str) -> list[StaleBatch]:
+        """Batches whose answers are older than what they depend on."""
+        from taxomind_assets.classification.staleness import stale_batches
+
+        return stale_batches(key, self.settings, self.outputs, self.indexes)
+
 
 def run_checks(data: Path | None) -> Iterator[Check]:
     """All checks in order, each as soon as it is done. A check that cannot be made is one that failed.
@@ -101,8 +108,14 @@ def waiting_for(settings: Settings, key: str) -> list[str]:
         found = place.pending(key)
     except Fault as fault:
         return [fault.what]
-    asked = (("build", found.build), ("texts", found.texts), ("report", found.report or found.stale_report))
-    return [name for name, digest in asked if digest] + list(found.waiting)
+    stale = [f"reclassification of {len(batches)} files"] if (batches := place.stale(key)) else []
+    return [name for name, digest in _asked(found) if digest] + stale + list(found.waiting)
+
+
+def _asked(found: Pending) -> list[tuple[str, str]]:
+    """What a taxonomy may wait for, and the digest of what asks for it."""
+    report = found.report or found.stale_report
+    return [("build", found.build), ("corrections", found.corrections), ("texts", found.texts), ("report", report)]
 
 
 def _made(name: str, check: Callable[[], tuple[Status, str, str]]) -> Check:
@@ -265,11 +278,19 @@ def _pending(place: _Place) -> tuple[Status, str, str]:
     waiting = []
     for key in place.keys:
         found = place.pending(key)
-        asked = (("build", found.build), ("texts", found.texts), ("report", found.report or found.stale_report))
-        waiting += [f"{key}: {name}" for name, digest in asked if digest]
+        waiting += [f"{key}: {name}" for name, digest in _asked(found) if digest]
     if waiting:
         return "warn", f"not dealt with yet: {_listed(waiting)}", "A running daemon does it within a minute; else: taxomind ui"
     return "ok", f"the inputs of {_taxonomies(place.keys)} are dealt with", ""
+
+
+def _stale(place: _Place) -> tuple[Status, str, str]:
+    from taxomind_assets.classification.staleness import described
+
+    found = [f"{key}: {sentence}" for key in place.keys for sentence in described(place.stale(key))]
+    if found:
+        return "warn", _listed(found), "They stay as they are until you say so: taxomind classify --stale --taxonomy KEY"
+    return "ok", "every stored answer is up to date", ""
 
 
 def _refused(place: _Place) -> tuple[Status, str, str]:
@@ -323,6 +344,7 @@ _CHECKS: Final[dict[str, Callable[[_Place], tuple[Status, str, str]]]] = {
     "indexes": _indexes,
     "sensors": _sensors,
     "inputs": _pending,
+    "answers": _stale,
     "taxonomies": _refused,
     "inbox": _ignored,
 }

@@ -34,6 +34,8 @@ taxomind classify --input titles.csv --output leaves.parquet --stop never
 
 cat titles.txt | taxomind classify --json | jq .code
 
+taxomind classify --stale
+
 TAXOMIND_JUDGE__ENABLED=true taxomind classify --input titles.csv --dry-run
 """
 
@@ -95,6 +97,9 @@ def classify(
     ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say for each level what decided and what was nearest.")] = False,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Stop after N texts.")] = None,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Answer files of the inbox again whose answers are older than what was learned.")
+    ] = False,
 ) -> None:
     """Give texts their place in a taxonomy.
 
@@ -104,6 +109,9 @@ def classify(
     """
     from taxomind_app.cli import costs
 
+    if stale:
+        _reclassify(session, taxonomy, alone=not (texts or input_ or output or explain or limit or stop or accuracy_target))
+        return
     from_stdin = input_ == "-" or (input_ is None and not texts)
     _check_use(texts, input_, from_stdin=from_stdin, output=output, explain=explain)
     classifier = _classifier(session, taxonomy, stop, accuracy_target)
@@ -119,6 +127,31 @@ def classify(
             _to_file(session, classifier, blocks, source=source, output=output, limit=limit)
         else:
             _to_screen(session, classifier, blocks, explain=explain, given=bool(texts), limit=limit)
+
+
+def _reclassify(session: Session, taxonomy: str | None, *, alone: bool) -> None:
+    """Answer the stale batches of the inbox again; in their place, so nothing is there twice."""
+    if not alone:
+        raise Fault("invalid_input", "--stale answers files of the inbox.", allowed="--stale with --taxonomy and --json alone")
+    from taxomind_app.cli.graph import ANSWERS, run_assets
+    from taxomind_app.cli.keys import chosen_key
+    from taxomind_assets.classification.staleness import described, stale_batches
+    from taxomind_resources.index_store import IndexStore
+    from taxomind_resources.outputs import Outputs
+
+    settings, key = session.settings, chosen_key(session.settings, taxonomy)
+    found = stale_batches(key, settings, Outputs(settings.data), IndexStore(settings.data))
+    if found:
+        run_assets(session, key, [ANSWERS], {ANSWERS: {"reclassify": "stale"}})
+    if session.json:
+        batches = [{"batch_id": b.batch_id, "file": b.source_file, "texts": b.texts, "because": list(b.because)} for b in found]
+        session.print_json({"taxonomy": key, "answered_again": batches})
+        return
+    for sentence in described(found):
+        session.say(f"  {sentence}")
+    session.say(
+        f"{sum(batch.texts for batch in found):,} texts were answered again." if found else "Every answer is up to date."
+    )
 
 
 def _check_use(texts: list[str] | None, input_: str | None, *, from_stdin: bool, output: Path | None, explain: bool) -> None:

@@ -153,9 +153,19 @@ def show(
     if session.json:
         session.print_json(_node_json(tree, start, depth))
         return
+    if code is None:
+        _note_waiting(session, key)
     if start >= 0:
         _print_node(session, tree, start)
     session.out.print(_tree_view(tree, start, depth))
+
+
+def _note_waiting(session: Session, key: str) -> None:
+    """What the taxonomy waits for, and how to get it."""
+    from taxomind_app.doctor import waiting_for
+
+    for item in waiting_for(session.settings, key):
+        session.note(f"Waits for: {item}" + (" (taxomind classify --stale)" if item.startswith("reclassification") else ""))
 
 
 def remove(

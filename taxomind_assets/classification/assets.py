@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from taxomind_assets.classification.batches import Batch, BatchRunner
     from taxomind_resources.inbox import Inbox, InboxFile
+    from taxomind_resources.index_store import IndexStore
     from taxomind_resources.outputs import Outputs
     from taxomind_resources.settings import Settings
 
@@ -153,13 +154,14 @@ def classification_results(
         version = built.folder(key).name
         return BatchRunner(key, opened, written, engine=mapper, index_version=version, log=context.log.info)
 
-    result = for_each_key(context, lambda key: _classify(key, inbox.open(), runner(key), config))
+    result = for_each_key(context, lambda key: _classify(key, inbox.open(), runner(key), config, built))
     outputs.publish()
     return result
 
 
-def _classify(key: str, inbox: "Inbox", runner: "BatchRunner", config: ClassificationConfig) -> Written:
+def _classify(key: str, inbox: "Inbox", runner: "BatchRunner", config: ClassificationConfig, indexes: "IndexStore") -> Written:
     from taxomind_assets.classification.explanations import explain_batches
+    from taxomind_assets.classification.staleness import described, note_stale_batches
 
     # The digest comes first: a file that arrives meanwhile makes it differ from the inbox, so the next run sees it.
     digest = inbox.digest(key, "texts")
@@ -171,6 +173,8 @@ def _classify(key: str, inbox: "Inbox", runner: "BatchRunner", config: Classific
     outputs.write("classification.batches", key, empty, digest=digest, part=SEEN)
     batches = outputs.read("classification.batches", key)
     metadata = _metadata(key, outputs, files, done, batches) | explain_batches(runner, wanted=config.explain)
+    stale = note_stale_batches(key, runner.shared_settings, outputs, indexes)
+    metadata |= {"stale batches": len(stale), "stale": bullet_list(described(stale))}
     return Written(_data_version(key, outputs), sum(batches["rows"].to_pylist()), metadata)
 
 

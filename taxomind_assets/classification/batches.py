@@ -139,6 +139,7 @@ class BatchRunner:
         self.outputs = outputs
         self.engine = engine
         self.log = log
+        self.shared_settings = settings
         self.settings = settings.for_taxonomy(key)
         self.config = shard_config(key, settings, index_version)
         self.index_version = index_version

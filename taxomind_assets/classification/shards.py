@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from taxomind_assets.classification.own_labels import stored_calibration
+from taxomind_assets.learning.stored import evidence_state
 from taxomind_resources.outputs import DIGEST_FIELD, Outputs, conform
 from taxomind_resources.settings import Settings
 from taxomind_resources.tables import BY_NAME
@@ -29,14 +30,17 @@ BLOCK_ROWS: Final = 5_000
 def shard_config(key: str, settings: Settings, index_version: str) -> dict[str, Any]:
     """What a worker is built from: plain data that goes to any machine which sees the data root.
 
-    The calibration's version takes part, so that a process never answers with one that labels have replaced.
+    The calibration's version and the state of the evidence take part, so that a process never answers with one that labels or
+    corrections have replaced.
     """
-    calibration = stored_calibration(Outputs(settings.data), key, index_version)
+    outputs = Outputs(settings.data)
+    calibration = stored_calibration(outputs, key, index_version)
     return {
         "key": key,
         "settings": settings.model_dump_json(),
         "index_version": index_version,
         "calibration_version": calibration.version if calibration else "",
+        "evidence_state": evidence_state(outputs, key),
     }
 
 
@@ -46,7 +50,8 @@ def shared_classifier(config: Mapping[str, Any]) -> Classifier:
     Raises:
         Fault: as `Classifier.load`.
     """
-    return _classifier(config["key"], config["settings"], config["index_version"], config["calibration_version"])
+    learned = config["calibration_version"], config["evidence_state"]
+    return _classifier(config["key"], config["settings"], config["index_version"], learned)
 
 
 def answers_version(classifier: Classifier) -> str:
@@ -90,7 +95,7 @@ class ShardClassifier:
 
 
 @lru_cache(maxsize=2)
-def _classifier(key: str, settings: str, index_version: str, calibration_version: str) -> Classifier:
+def _classifier(key: str, settings: str, index_version: str, learned: tuple[str, str]) -> Classifier:
     from taxomind_assets.classification.classifier import Classifier
 
     return Classifier.load(key, Settings.model_validate_json(settings), version=index_version)

@@ -10,13 +10,20 @@ from taxomind_assets.metadata import bullet_list, preview, table_metadata
 from taxomind_assets.partitions import taxonomy_keys
 from taxomind_assets.taxonomy.assets import OWNERS, enriched_definitions
 from taxomind_assets.views.assets import node_index
-from taxomind_resources.dagster_resources import EmbeddingResource, InboxResource, OutputsResource, SettingsResource
+from taxomind_resources.dagster_resources import (
+    EmbeddingResource,
+    InboxResource,
+    IndexStoreResource,
+    OutputsResource,
+    SettingsResource,
+)
 
 if TYPE_CHECKING:
     from taxomind_assets.learning.gathering import Gathered
     from taxomind_assets.learning.reading import ReadFile
     from taxomind_resources.embedding import Embedder
     from taxomind_resources.inbox import Inbox
+    from taxomind_resources.index_store import IndexStore
     from taxomind_resources.outputs import Outputs
     from taxomind_resources.settings import Settings
 
@@ -76,15 +83,21 @@ def corrections(
     metadata=table_metadata("learning.centroids", {"code": [("corrections", "code")], "vector_sum": [("corrections", "text")]}),
 )
 def evidence_centroids(
-    context: AssetExecutionContext, outputs: OutputsResource, embedding: EmbeddingResource
+    context: AssetExecutionContext,
+    *,
+    settings: SettingsResource,
+    outputs: OutputsResource,
+    indexes: IndexStoreResource,
+    embedding: EmbeddingResource,
 ) -> MaterializeResult[Any]:
     """The corrections that count, as vectors: the texts themselves, and per node their plain sum and count.
 
     Sums know no order, and taking a correction back restores what was before. Evidence belongs to codes, not to an index: it
-    outlives rebuilds, and another model only embeds its texts anew.
+    outlives rebuilds, and another model only embeds its texts anew. Answers that were made with other evidence stay as they are
+    and are listed in `classification.stale_batches`.
     """
-    store = outputs.open()
-    result = for_each_key(context, lambda key: _gather(key, store, embedding.embedder(key)))
+    opened = settings.load(), outputs.open(), indexes.open()
+    result = for_each_key(context, lambda key: _gather(key, *opened, embedder=embedding.embedder(key)))
     outputs.publish()
     return result
 
@@ -124,18 +137,22 @@ def _input(read: "list[ReadFile]") -> dict[str, Any]:
     }
 
 
-def _gather(key: str, outputs: "Outputs", embedder: "Embedder") -> Written:
+def _gather(key: str, settings: "Settings", outputs: "Outputs", indexes: "IndexStore", *, embedder: "Embedder") -> Written:
+    from taxomind_assets.classification.staleness import described, note_stale_batches
     from taxomind_assets.learning.gathering import CENTROIDS, gather_evidence
 
     found = gather_evidence(key, outputs, embedder)
     nodes = outputs.read(CENTROIDS, key, columns=["code", "count", "updated_at"])
     kinds = Counter(found.reviews["kind"].to_pylist())
+    stale = note_stale_batches(key, settings, outputs, indexes)
     metadata: dict[str, Any] = {
         "evidence version": found.evidence.version or "none",
         "texts": len(found.evidence),
         "nodes with evidence": nodes.num_rows,
         "contradictions": kinds["contradiction"],
         "outliers": kinds["outlier"],
+        "stale batches": len(stale),
+        "stale": bullet_list(described(stale)),
         "to review": preview(found.reviews, ["kind", "text", "code", "other_codes", "reason"]),
         "preview": preview(nodes.sort_by([("updated_at", "descending"), ("count", "descending")]), nodes.column_names),
         **_change(found),

@@ -20,8 +20,8 @@ from taxomind_assets.learning.corrections import NEVER, Correction, CorrectionRo
 from taxomind_assets.learning.evidence import Evidence
 from taxomind_assets.learning.reading import ReadFile, moments_of, read_corrections, times_of
 from taxomind_assets.learning.reviews import REVIEWS, contradictions, outliers, reviews_table
-from taxomind_assets.learning.stored import EVIDENCE, evidence_part, evidence_rows
-from taxomind_assets.learning.versions import VERSIONS, Held, with_version
+from taxomind_assets.learning.stored import EVIDENCE, VERSIONS, evidence_part, evidence_rows
+from taxomind_assets.learning.versions import Held, with_version
 from taxomind_assets.pending import EvidenceState, IndexState, corrections_digest
 from taxomind_assets.taxonomy.revision_choice import SplitCorrection, decided_corrections
 from taxomind_assets.taxonomy.stored import stored_taxonomy

@@ -6,12 +6,14 @@ The file is named after the class of its vectors, so that evidence of one model 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from taxomind_assets.learning.evidence import Evidence
 from taxomind_resources.embedding import EmbeddingSpec
+from taxomind_resources.files import storage_faults
 from taxomind_resources.tables import BY_NAME
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from taxomind_resources.outputs import Outputs
 
 EVIDENCE: Final = "learning.evidence"
+VERSIONS: Final = "learning.evidence_versions"
 
 
 def evidence_part(vector_class: str) -> str:
@@ -51,6 +54,33 @@ def stored_evidence(outputs: Outputs, key: str, index: NodeIndex) -> Evidence:
     part = evidence_part(EmbeddingSpec.from_json(json.dumps(dict(index.spec))).vector_class)
     rows = outputs.read(EVIDENCE, key, columns=["code", "text", "vector"], parts=[part])
     return evidence_of_rows(rows, dimensions, index.tree.position)
+
+
+def current_evidence_version(outputs: Outputs, key: str) -> str:
+    """Version of the evidence that was gathered last; '' = none.
+
+    Raises:
+        Fault: `invalid_key` or `storage_failed`.
+    """
+    log = outputs.read(VERSIONS, key, columns=["number", "evidence_version"]).to_pylist()
+    return str(max(log, key=lambda row: int(row["number"]))["evidence_version"]) if log else ""
+
+
+def evidence_state(outputs: Outputs, key: str) -> str:
+    """Differs whenever the stored evidence was written anew; '' without any. Opens no file.
+
+    A process that holds a classifier asks this as often as it likes and loads the evidence again when the answer changes.
+
+    Raises:
+        Fault: `invalid_key` or `storage_failed`.
+    """
+    found = []
+    for part in outputs.parts(EVIDENCE, key):
+        path = outputs.path(EVIDENCE, key, part)
+        with storage_faults(path), suppress(FileNotFoundError):
+            status = path.stat()
+            found.append(f"{part}:{status.st_size}:{status.st_mtime_ns}")
+    return "|".join(found)
 
 
 def evidence_of_rows(rows: pa.Table, dimensions: int, codes: Collection[str]) -> Evidence:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from taxomind_assets.learning.stored import VERSIONS
 from taxomind_resources.faults import Fault
 from taxomind_resources.tables import BY_NAME
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-VERSIONS: Final = "learning.evidence_versions"
 
 
 class Held(NamedTuple):
