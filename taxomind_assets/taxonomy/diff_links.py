@@ -136,13 +136,12 @@ def _scores(
     """How alike nodes are, block by block: (first row, float32[rows, f])."""
     documents = [_said(new.nodes[i]) for i in fresh]
     views = [HashedTfidf.fit(documents, grams) for grams in _GRAMS]
-    own = np.arange(len(documents))
     parents = np.array([new.nodes[i].parent_code for i in fresh], object)
     levels = np.array([new.nodes[i].level for i in fresh])
     for start in range(0, len(gone), _BLOCK):
         block = gone[start : start + _BLOCK]
         said = [_said(old.nodes[i]) for i in block]
-        cosines = sum(view.group_similarities(said, own, own.size).T for view in views) / len(views)
+        cosines = sum((view.queries(said) @ view.documents).toarray() for view in views) / len(views)
         alike = np.maximum(cosines, texts.common(block, fresh))
         for row, i in enumerate(block):
             bonus = _PLACE_BONUS * (parents == old.nodes[i].parent_code) - _PLACE_BONUS * (levels != old.nodes[i].level)
