@@ -14,11 +14,14 @@ import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from taxomind_resources.faults import Fault
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 ENV_PREFIX = "TAXOMIND_"
 DATA_VARIABLE = "TAXOMIND_DATA"
@@ -109,6 +112,15 @@ class ScoringSettings(_Group):
     )
     short_query_tokens: int = Field(2, ge=0, description="max pooling: texts up to this many words use the label only")
     negative_weight: float = Field(0.5, ge=0, description="penalty for being nearer to a negative example")
+    use_updated_evidence: bool = Field(True, description="false: corrections change no answer")
+    evidence_tau: float = Field(10.0, gt=0, description="older poolings: corrections at which half of a label comes from them")
+    evidence_max_beta: float = Field(0.8, ge=0, le=1, description="older poolings: largest share of corrections in a label")
+    crosslingual: str = Field(
+        "shipped",
+        min_length=1,
+        description="student for languages that the encoder does not read: shipped (when it fits the encoder), off, or a file "
+        "that `taxomind crosslingual train` has written",
+    )
 
 
 class ReportSettings(_Group):
@@ -214,13 +226,14 @@ class Settings(_Group):
         Raises:
             Fault: `unknown_setting` or `invalid_setting`.
         """
-        own = self.taxonomy.get(key)
-        if not own:
-            return self
+        return _checked(self.merged_for(key)) if self.taxonomy.get(key) else self
+
+    def merged_for(self, key: str) -> dict[str, Any]:
+        """The values of `for_taxonomy`, unchecked."""
         merged = self.model_dump()
-        for group, values in own.items():
+        for group, values in self.taxonomy.get(key, {}).items():
             merged[group] = {**merged.get(group, {}), **values} if isinstance(merged.get(group, {}), dict) else values
-        return _checked(merged)
+        return merged
 
     def deciding_version(self) -> str:
         """12 hex digits over the settings that change an answer."""
@@ -242,14 +255,53 @@ def load_settings(data: Path | str | None = None, environment: Mapping[str, str]
     Raises:
         Fault: `unknown_setting`, `invalid_setting` or `unreadable_file`.
     """
-    variables = os.environ if environment is None else environment
+    return _checked(_given(data, os.environ if environment is None else environment))
+
+
+def usable_settings(data: Path | str | None = None, key: str | None = None) -> tuple[Settings, dict[str, Fault]]:
+    """Settings as far as they can be used, and what is wrong with the others, which keep their defaults.
+
+    Args:
+        data: as `load_settings`.
+        key: taxonomy whose own settings are laid over the shared ones; None = the shared ones.
+
+    Returns:
+        The settings; dotted name -> fault, for each name or value that cannot be used.
+
+    Raises:
+        Fault: `unreadable_file`.
+    """
+    faults: dict[str, Fault] = {}
+    settings = _usable(_given(data, os.environ), faults)
+    return (settings if key is None else _usable(settings.merged_for(key), faults)), faults
+
+
+def _usable(values: dict[str, Any], faults: dict[str, Fault]) -> Settings:
+    while True:
+        try:
+            return Settings.model_validate(values)
+        except ValidationError as error:
+            for found in error.errors():
+                place = [str(part) for part in found["loc"][:2]]
+                faults.setdefault(".".join(place), _fault(found))
+                group = values.get(place[0])
+                if len(place) == 2 and isinstance(group, Mapping):
+                    values[place[0]] = {name: value for name, value in group.items() if name != place[1]}
+                else:
+                    values.pop(place[0], None)
+
+
+def _given(data: Path | str | None, variables: Mapping[str, str]) -> dict[str, Any]:
+    """Values of file and environment, unchecked."""
     root = Path(data or variables.get(DATA_VARIABLE) or "data").expanduser().absolute()
     values = _read_file(root / "settings.toml")
     for name, value in variables.items():
         if name.startswith(ENV_PREFIX) and "__" in name:
             group, _, field = name.removeprefix(ENV_PREFIX).lower().partition("__")
-            values.setdefault(group, {})[field] = _from_text(value)
-    return _checked({**values, "data": root})
+            own = values.setdefault(group, {})
+            if isinstance(own, dict):
+                own[field] = _from_text(value)
+    return {**values, "data": root}
 
 
 @lru_cache(maxsize=8)
@@ -278,15 +330,15 @@ def _checked(values: Mapping[str, Any]) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = known_settings()
-            near = difflib.get_close_matches(where, known, 1, 0.0)
-            raise Fault(
-                "unknown_setting", f"There is no setting {where!r}.", value=where, allowed=f"did you mean {near[0]!r}?"
-            ) from error
-        raise Fault("invalid_setting", f"{where}: {first['msg']}.", value=first.get("input")) from error
+        raise _fault(error.errors()[0]) from error
+
+
+def _fault(found: ErrorDetails) -> Fault:
+    where = ".".join(str(part) for part in found["loc"])
+    if found["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(where, known_settings(), 1, 0.0)
+        return Fault("unknown_setting", f"There is no setting {where!r}.", value=where, allowed=f"did you mean {near[0]!r}?")
+    return Fault("invalid_setting", f"{where}: {found['msg']}.", value=found.get("input"))
 
 
 def known_settings() -> list[str]:

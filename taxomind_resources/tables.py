@@ -158,6 +158,9 @@ TABLES: Final[tuple[Table, ...]] = (
             _column("created_at", _TIME, "when this version was first read"),
             _column("source_file", _text, "file it was read from"),
             _column("display_name", _text, "name for people"),
+            _column(
+                "level_names", pa.list_(pa.struct([("level", _int), ("name", _text)])), "names of levels, as far as stated"
+            ),
             _column("nodes", _int, "number of nodes"),
             _column("leaves", _int, "number of leaves"),
             _column("depth", _int, "longest path in nodes"),
@@ -233,7 +236,7 @@ TABLES: Final[tuple[Table, ...]] = (
         "an embedded text of a node (the vectors themselves are in LanceDB)",
         (
             _column("code", _text, "node"),
-            _column("view", _text, "label, definition or example"),
+            _column("view", _text, "label, definition, example, or negative for a text that belongs elsewhere"),
             _column("language", _text, "language of the text, '' when not stated"),
             _column("text", _text, "the text that was embedded"),
             _column("text_hash", _text, "16 hex digits of the text's SHA-256"),
@@ -355,7 +358,12 @@ TABLES: Final[tuple[Table, ...]] = (
             _column("current_evidence_version", _text, "evidence when this was noted"),
         ),
     ),
-    Table("classification", "rejected_rows", "a text row that was refused", _REJECTED),
+    Table(
+        "classification",
+        "rejected_rows",
+        "a text row, or a whole file, that was refused",
+        (_column("batch_id", _text, "batch of the file, as in classification.batches"), *_REJECTED),
+    ),
     Table(
         "learning",
         "correction_files",
