@@ -100,7 +100,7 @@ class Pending:
         build: the taxonomy file, a record of a revision or the embedding model is new: the index must be built.
         corrections: files of corrections came, changed or went, or the evidence is that of another taxonomy or model.
         texts: there are text files that have not been dealt with.
-        report: there are labelled files that no report covers.
+        report: there are labelled files that no report covers, or a report on files that are gone.
         stale_report: the report was made with another index or other settings.
         waiting: sentences about inputs that cannot be dealt with now, and what they wait for.
     """
@@ -220,10 +220,14 @@ def pending_report(key: str, settings: Settings, inbox: Inbox, outputs: Outputs,
         Fault: as `pending`.
     """
     labelled = inbox.digest(key, "labelled")
-    version = indexes.current(key) if labelled else None
+    made = outputs.digest("reports.metrics", key) or ""
+    version = indexes.current(key) if labelled or made else None
     if version is None:
         return "", ""
-    made = outputs.digest("reports.metrics", key) or ""
+    if not labelled:
+        # A report on files that are gone would be taken for one on what is there.
+        measured = made.partition(":")[0]
+        return f"{measured}-removed" if measured else "", ""
     wanted = report_digest(labelled, version, settings, key)
     is_new = made.partition(":")[0] != labelled
     return labelled if is_new else "", "" if is_new or made == wanted else wanted

@@ -10,8 +10,9 @@ import typer
 from taxomind_app.cli.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from taxomind_resources.faults import Fault
     from taxomind_resources.settings import Settings
 
 EPILOG = """Examples
@@ -35,13 +36,32 @@ def settings(session: Session, *, taxonomy: _Taxonomy = None) -> None:
     """List every setting with its value, its default and what it means.
 
     Values come from the file settings.toml in the data root, then from environment variables TAXOMIND_<GROUP>__<NAME>. A
-    section taxonomy.<key>.<group> of the file holds for one taxonomy.
+    section taxonomy.<key>.<group> of the file holds for one taxonomy. What cannot be used is marked, and is an error.
     """
-    current = session.settings if taxonomy is None else session.settings.for_taxonomy(taxonomy)
-    rows = list(_rows(current))
+    from taxomind_resources.settings import usable_settings
+
+    current, faults = usable_settings(session.data, taxonomy)
+    rows = _marked(list(_rows(current)), faults)
     if session.json:
         session.print_json(rows)
-        return
+    else:
+        _print(session, current, rows)
+    if faults:
+        raise next(iter(faults.values()))
+
+
+def _marked(rows: list[dict[str, Any]], faults: Mapping[str, Fault]) -> list[dict[str, Any]]:
+    """The rows with what is wrong with them; settings that do not exist come last."""
+    problems = {name: f"{fault.what} The default holds." for name, fault in faults.items() if fault.code == "invalid_setting"}
+    known = [{**row, "problem": problems.pop(row["name"], None)} for row in rows]
+    others = {name: fault for name, fault in faults.items() if name in problems or fault.code != "invalid_setting"}
+    return known + [
+        {"name": name, "value": None, "default": None, "meaning": "", "problem": f"{fault.what} {fault.allowed or ''}".strip()}
+        for name, fault in others.items()
+    ]
+
+
+def _print(session: Session, current: Settings, rows: list[dict[str, Any]]) -> None:
     from rich.table import Column
     from rich.text import Text
 
@@ -54,7 +74,10 @@ def settings(session: Session, *, taxonomy: _Taxonomy = None) -> None:
         value = Text(_shown(row["value"]))
         if row["value"] != row["default"]:
             value = Text.assemble((_shown(row["value"]), "bold yellow"), (f"\n(default: {_shown(row['default'])})", "dim"))
-        table.add_row(row["name"], value, row["meaning"])
+        if row["problem"]:
+            table.add_row(Text(row["name"], style="bold red"), value, Text(row["problem"], style="bold red"))
+        else:
+            table.add_row(row["name"], value, row["meaning"])
     session.out.print(table)
 
 

@@ -238,8 +238,8 @@ class BatchRunner:
                 with publishing(shards[-1]) as temporary, pq.ParquetWriter(temporary, SHARD, compression="zstd") as writer:
                     for _, block in blocks:
                         writer.write_table(_shard_rows(batch, block))
-                        rejected.write(rejected_table(REJECTED, block.rejected))
-            rejected.write(rejected_table(REJECTED, reader.refused))
+                        rejected.write(rejected_table(REJECTED, block.rejected, batch_id=batch.batch_id))
+            rejected.write(rejected_table(REJECTED, reader.refused, batch_id=batch.batch_id))
         batch.rejected = rejected.rows
         batch.refused = reader.refused[0].reason if reader.refused else ""
         return shards

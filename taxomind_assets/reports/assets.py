@@ -13,8 +13,12 @@ from taxomind_assets.pending import report_digest
 from taxomind_assets.taxonomy.assets import OWNERS
 from taxomind_assets.views.assets import node_index
 from taxomind_resources.dagster_resources import InboxResource, OutputsResource, SettingsResource
+from taxomind_resources.tables import BY_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from taxomind_assets.reports.report import Report
     from taxomind_assets.reports.sources import Labelled
     from taxomind_assets.taxonomy.tree import Taxonomy
@@ -27,6 +31,9 @@ CHARTED: Final = ("exact", "safe", "kept_accuracy", "abstained", "leaf_accuracy"
 _NO_TEXTS: Final = "There are no texts with known codes; put files with the columns text and code into inbox/{key}/labelled."
 
 _REJECTED: Final = "reports.rejected_rows"
+#: The table that says what a report was made from, written last; and the others.
+_LAST: Final = "reports.metrics"
+_OTHERS: Final = ("reports.errors", "reports.calibration", "reports.coverage")
 
 labelled_files = AssetSpec(
     "labelled_files",
@@ -96,11 +103,14 @@ def _report(key: str, config: ReportConfig, settings: "Settings", inbox: "Inbox"
     labelled_digest = inbox.digest(key, "labelled")
     files = inbox.files(key, "labelled")
     if not files:
+        if outputs.exists(_LAST, key):
+            _clear(key, outputs, report_digest("", "", settings, key))
         return Written("none", 0, {"note": _NO_TEXTS.format(key=key)})
     classifier = Classifier.load(key, settings)
     digest = report_digest(labelled_digest, classifier.index.version, settings, key)
     labelled = _read(key, files, classifier.tree, classifier.settings, outputs, digest=digest)
     if not labelled.targets.num_rows:
+        _clear(key, outputs, digest, keep=[_REJECTED])
         return Written("none", 0, {"note": _NO_TEXTS.format(key=key), **_input(labelled)})
     report = make_report(classifier, labelled.targets, config.strategies, compared_texts=config.compared_texts)
     for table, rows in report.tables().items():
@@ -114,6 +124,23 @@ def _report(key: str, config: ReportConfig, settings: "Settings", inbox: "Inbox"
         **drawn,
     }
     return Written(report.report_id, report.errors.num_rows, metadata)
+
+
+def _clear(key: str, outputs: "Outputs", digest: str, keep: "Sequence[str]" = ()) -> None:
+    """Leave nothing of an earlier report, whose texts are gone or can no longer be used."""
+    from taxomind_resources.files import remove_tree
+    from taxomind_resources.outputs import no_rows
+
+    remove_tree(_figures(key, outputs))
+    for table in (*_OTHERS, _REJECTED, _LAST):
+        if table not in keep:
+            outputs.write(table, key, no_rows(BY_NAME[table].arrow), digest=digest)
+
+
+def _figures(key: str, outputs: "Outputs") -> "Path":
+    from taxomind_resources.files import folder_name
+
+    return outputs.root / "reports" / "figures" / f"taxonomy_key={folder_name(key)}"
 
 
 def _read(
@@ -209,9 +236,9 @@ def _headline(tree: "Taxonomy", report: "Report") -> dict[str, Any]:
 
 def _save_figures(key: str, outputs: "Outputs", drawn: dict[str, bytes]) -> dict[str, Any]:
     from taxomind_assets.reports.figures import as_markdown_image
-    from taxomind_resources.files import folder_name, replace_bytes
+    from taxomind_resources.files import replace_bytes
 
-    folder = outputs.root / "reports" / "figures" / f"taxonomy_key={folder_name(key)}"
+    folder = _figures(key, outputs)
     metadata: dict[str, Any] = {"figure files": MetadataValue.path(str(folder))}
     for title, png in drawn.items():
         replace_bytes(folder / f"{title.replace(' ', '_')}.png", png)

@@ -40,8 +40,11 @@ def stored_taxonomy(outputs: Outputs, key: str, table: str = "taxonomy.enriched_
         tree = taxonomy_from_table(rows, key)
     except (ValueError, IndexError) as error:
         raise Fault("storage_failed", f"{table} of {key!r}: {error}", next_step="Materialise raw_taxonomy again.") from error
-    about = outputs.read("taxonomy.versions", key, columns=["display_name"], parts=[tree.version])
-    return dataclasses.replace(tree, display_name=about["display_name"][0].as_py()) if about.num_rows else tree
+    about = outputs.read("taxonomy.versions", key, columns=["display_name", "level_names"], parts=[tree.version]).to_pylist()
+    if not about:
+        return tree
+    level_names = {named["level"]: named["name"] for named in about[0]["level_names"]}
+    return dataclasses.replace(tree, display_name=about[0]["display_name"], level_names=level_names)
 
 
 def write_taxonomy(
@@ -83,8 +86,8 @@ def write_taxonomy(
     return nodes
 
 
-def rejected_table(table: str, rows: Iterable[RejectedRow]) -> pa.Table:
-    """Refused rows with the schema of `table`."""
+def rejected_table(table: str, rows: Iterable[RejectedRow], **same: str) -> pa.Table:
+    """Refused rows with the schema of `table`; `same`: values of the columns that it has besides those of a `RejectedRow`."""
     import pyarrow as pa
 
-    return pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=BY_NAME[table].arrow)
+    return pa.Table.from_pylist([{**same, **dataclasses.asdict(row)} for row in rows], schema=BY_NAME[table].arrow)

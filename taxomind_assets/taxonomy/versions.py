@@ -254,6 +254,7 @@ def _version_row(source_file: str, found: TaxonomyFile, former: str) -> dict[str
         "created_at": datetime.now(UTC),
         "source_file": source_file,
         "display_name": tree.display_name,
+        "level_names": [{"level": level, "name": name} for level, name in sorted(tree.level_names.items())],
         "nodes": len(tree),
         "leaves": int(tree.is_leaf.sum()),
         "depth": tree.depth,

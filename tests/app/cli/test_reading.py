@@ -101,3 +101,40 @@ def test_secrets_are_not_shown(call: Call, tmp_path: Path, monkeypatch: pytest.M
     called = call("--data", tmp_path, "settings", "--json")
     assert "sesame" not in called.out
     assert "(set)" in called.out
+
+
+def test_settings_that_cannot_be_used_are_marked_among_all(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "settings.toml").write_text("[routing]\naccuracy_target = 7\nalternatives = 5\ntop_kodes = 3\n")
+    monkeypatch.setenv("TAXOMIND_TEXT__FIELD_ORDER", "[1, 2]")
+    called = call("--data", tmp_path, "settings", "--json")
+    rows = {row["name"]: row for row in json.loads(called.out)}
+    assert called.code == 2
+    assert "setting" in called.err
+    assert set(rows) == {*known_settings(), "routing.top_kodes"}
+    assert {name for name, row in rows.items() if row["problem"]} == {
+        *("routing.accuracy_target", "routing.top_kodes", "text.field_order")
+    }
+    assert rows["routing.accuracy_target"]["value"] == rows["routing.accuracy_target"]["default"]
+    assert "less than 1" in rows["routing.accuracy_target"]["problem"]
+    assert "did you mean 'routing.top_codes'" in rows["routing.top_kodes"]["problem"]
+    assert rows["routing.alternatives"]["value"] == 5
+    shown = call("--data", tmp_path, "settings")
+    assert shown.code == 2
+    assert all(name in shown.out for name in known_settings()[1:])
+    assert "The default holds." in " ".join(shown.out.split())
+
+
+def test_settings_of_one_taxonomy_are_marked_too(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("[taxonomy.jobs.routing]\nstop_rule = 'soon'\n")
+    assert call("--data", tmp_path, "settings").code == 0
+    called = call("--data", tmp_path, "settings", "--taxonomy", "jobs", "--json")
+    assert called.code == 2
+    assert [row["name"] for row in json.loads(called.out) if row["problem"]] == ["routing.stop_rule"]
+
+
+def test_a_group_that_is_no_table_is_marked(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "settings.toml").write_text("routing = 3\n")
+    monkeypatch.setenv("TAXOMIND_ROUTING__ALTERNATIVES", "5")
+    called = call("--data", tmp_path, "settings", "--json")
+    assert called.code == 2
+    assert json.loads(called.out)[-1]["name"] == "routing"

@@ -173,3 +173,14 @@ def test_nothing_is_told_of_second_opinions_that_are_off(animals, metadata):
     animals.put("animals", "texts", "text\npoodle\n")
     shown = metadata(animals.run("whole_job", "animals"), "classification_results")
     assert not [name for name in shown if "judge" in name or "opinion" in name]
+
+
+def test_refused_rows_name_the_batch_of_their_file(built):
+    built.put("animals", "texts", 'text\npoodle\n""\n')
+    built.put("animals", "texts", b"\xff\xfe no text", "broken.csv")
+    assert built.run("inference", "animals").success
+    joined = built.sql(
+        "SELECT source_file, reason_code FROM classification.rejected_rows JOIN classification.batches"
+        " USING (taxonomy_key, batch_id, source_file) ORDER BY source_file"
+    )
+    assert [tuple(row.values()) for row in joined] == [("broken.csv", "file_refused"), ("texts.csv", "empty_text")]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from dagster import RunConfig
 
+from taxomind_assets.pending import pending_report
 from taxomind_assets.reports.assets import ReportConfig
 from taxomind_assets.reports.checks import _calibration
+from taxomind_resources.settings import load_settings
 
 LABELLED = "text_id,text,language,code\nl1,a barking puppy,en,dog\nl2,purring kitten,en,cat\nl3,acorn tree,fr,oak\n"
 
@@ -162,3 +164,31 @@ def test_untrue_confidences_are_a_warning_when_there_are_enough_texts(value, n, 
     checked = _calibration(_metrics(value, n))
     assert len(checked.problems) == problems
     assert checked.metadata["calibration error of best leaves"] == value
+
+
+def test_a_report_on_files_that_are_gone_is_emptied(built, metadata):
+    file = built.put("animals", "labelled", LABELLED)
+    assert built.run("error_analysis", "animals").success
+    file.unlink()
+    settings = load_settings()
+    wanted = pending_report("animals", settings, built.inbox, built.outputs, built.indexes)
+    assert wanted[0].endswith("-removed")
+    result = built.run("error_analysis", "animals")
+    assert result.success
+    assert "inbox/animals/labelled" in metadata(result, "error_report")["note"]
+    for table in ("errors", "metrics", "calibration", "coverage", "rejected_rows"):
+        assert built.sql(f"SELECT * FROM reports.{table}") == []
+    assert not (built.data / "outputs/reports/figures/taxonomy_key=animals").exists()
+    assert pending_report("animals", settings, built.inbox, built.outputs, built.indexes) == ("", "")
+    built.put("animals", "labelled", LABELLED)
+    assert pending_report("animals", settings, built.inbox, built.outputs, built.indexes)[0]
+
+
+def test_a_report_goes_when_no_text_can_be_used_any_more(built):
+    built.put("animals", "labelled", LABELLED)
+    assert built.run("error_analysis", "animals").success
+    built.put("animals", "labelled", "text,code\na unicorn,unicorn\n")
+    assert built.run("error_analysis", "animals").success
+    assert built.sql("SELECT * FROM reports.errors") == []
+    assert [row["reason_code"] for row in built.sql("SELECT reason_code FROM reports.rejected_rows")] == ["unknown_code"]
+    assert pending_report("animals", load_settings(), built.inbox, built.outputs, built.indexes) == ("", "")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 import pytest
 from dagster import AssetKey
+
+from taxomind_assets.taxonomy.stored import stored_taxonomy
 
 BROKEN = "code,parent_code,label\na,zz,A\nb,c,B\nc,b,C\n"
 
@@ -132,3 +135,14 @@ def test_damaged_nodes_fail_the_check_and_stop_what_comes_after(animals, monkeyp
 def test_the_duckdb_file_is_published_by_the_first_run(built):
     assert (built.data / "taxomind.duckdb").is_file()
     assert (built.data / "taxomind.sql").is_file()
+
+
+def test_names_of_levels_are_kept_with_the_version(project):
+    folder = project.data / "inbox" / "things"
+    folder.mkdir(parents=True)
+    nodes = [{"code": "a", "label": "Animals"}, {"code": "d", "parentCode": "a", "label": "Dog"}]
+    (folder / "taxonomy.json").write_text(json.dumps({"levelNames": {"1": "Kingdom", "2": "Kind"}, "nodes": nodes}))
+    assert project.run("build_taxonomy", "things").success
+    named = project.sql("SELECT named.level, named.name FROM (SELECT unnest(level_names) AS named FROM taxonomy.versions)")
+    assert named == [{"level": 1, "name": "Kingdom"}, {"level": 2, "name": "Kind"}]
+    assert stored_taxonomy(project.outputs, "things").level_names == {1: "Kingdom", 2: "Kind"}
