@@ -41,7 +41,7 @@ def store_view(
         Fault: `storage_failed`, or what the embedder raises.
     """
     vectors = embedder.embed([text.text for text in texts], "document")
-    version = store.replace(key, view, _rows(texts, vectors, embedder.spec.dimensions))
+    version = store.replace(key, view, _rows(view, texts, vectors, embedder.spec.dimensions))
     store.pin(key, view, version, view_tag(taxonomy_version, embedder.spec))
     return version
 
@@ -69,10 +69,12 @@ def text_columns(texts: Sequence[NodeViewText]) -> Mapping[str, list[Any]]:
     return {name: [getattr(text, name) for text in texts] for name in ("code", "view", "language", "text", "text_hash")}
 
 
-def _rows(texts: Sequence[NodeViewText], vectors: NDArray[np.float32], dimensions: int) -> pa.Table:
+def _rows(view: View, texts: Sequence[NodeViewText], vectors: NDArray[np.float32], dimensions: int) -> pa.Table:
     import pyarrow as pa
 
-    columns: dict[str, Any] = {name: pa.array(values, pa.string()) for name, values in text_columns(texts).items()}
+    # Negative examples lie in the view of the examples.
+    values = {**text_columns(texts), "view": [view] * len(texts)}
+    columns: dict[str, Any] = {name: pa.array(column, pa.string()) for name, column in values.items()}
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1), pa.float32()), dimensions)
     return pa.table(columns)
 

@@ -101,3 +101,12 @@ def test_a_view_of_another_model_is_not_taken_for_this_one(built):
         load_view(store, "animals", "label", [], view_tag("0" * 12, other))
     assert caught.value.code == "index_stale"
     assert "label_view" in caught.value.next_step
+
+
+def test_negative_examples_lie_in_the_view_of_the_examples_under_a_role_of_their_own(project):
+    project.put("pets", "taxonomy", "code,label,examples,negative_examples\ndog,Dog,poodle,hot dog stand\ncat,Cat,tabby,\n")
+    assert project.run("build_taxonomy", "pets").success
+    rows = project.sql("SELECT code, text FROM views.node_vectors WHERE view = 'negative'")
+    assert rows == [{"code": "dog", "text": "hot dog stand"}]
+    index = NodeIndex.load(project.indexes.folder("pets"))
+    assert [index.texts[row].text for row in index.rows_of("negative")] == ["hot dog stand"]
