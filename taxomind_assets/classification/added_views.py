@@ -103,7 +103,7 @@ class AddedView(Protocol):
 
     @property
     def weights(self) -> FusionWeights:
-        """Shipped weights of its features; fitted weights replace them by name."""
+        """Shipped weights of its features, and of others that weigh more or less beside it; fitted weights replace them."""
 
     @property
     def agreement(self) -> Mapping[str, float]:

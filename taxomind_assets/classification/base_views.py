@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import sparse
 
+from taxomind_assets.classification.crosslingual import CrosslingualViews
 from taxomind_assets.classification.row_maxima import RowMaxima
 from taxomind_assets.classification.trust import LanguageTrust
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
-from taxomind_assets.views.lexical import Grams, GroupedTfidf, HashedTfidf
+from taxomind_assets.views.lexical import CountedTexts, Grams, GroupedTfidf, HashedTfidf
 from taxomind_resources.products import RowProducts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from taxomind_assets.views.index import NodeIndex
+    from taxomind_resources.crosslingual.lazy import LazyStudent
 
 #: Lexical views: the documents of each, and their n-grams.
 LEXICAL: Final[Mapping[str, tuple[str, Grams]]] = {
@@ -38,12 +40,19 @@ _MAX_DOCUMENTS: Final = 100
 
 
 class BaseViews:
-    """Similarities with all n nodes of an index. Immutable; safe to share between threads."""
+    """Similarities with all n nodes of an index. Immutable; safe to share between threads.
 
-    def __init__(self, index: NodeIndex) -> None:
+    Args:
+        index: the node index.
+        student: a cross-lingual student of its encoder, for texts in languages that the encoder does not read.
+    """
+
+    def __init__(self, index: NodeIndex, student: LazyStudent | None = None) -> None:
         self.index = index
         self.tree: Taxonomy = index.tree
-        self.trust = LanguageTrust.fit(index)
+        self.trust = LanguageTrust.fit(index, student.profile if student else None)
+        #: Views of the student, if there is one.
+        self.crosslingual = (CrosslingualViews(index, student),) if student else ()
         named = index.naming_rows
         examples, negatives = index.rows_of("example"), index.rows_of("negative")
         self._naming = RowMaxima.of(index.owners[named])
@@ -58,6 +67,7 @@ class BaseViews:
         self.products = RowProducts(index.vectors[self.order], bfloat16=index.spec.get("number_format") != "float32")
         self._fitting = threading.Lock()
         self._fitted: dict[str, GroupedTfidf] = {}
+        self._frequencies: dict[Grams, tuple[NDArray[np.int64], int]] = {}
 
     def lexical(self, name: str, texts: Sequence[str], weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """A lexical view times `weights` float32[b], float32[n, b].
@@ -70,6 +80,15 @@ class BaseViews:
                 self._fitted[name] = _lexical(self.index.documents[kind], grams, len(self.tree))
             fitted = self._fitted[name]
         return fitted(texts, weights)
+
+    def frequencies(self, grams: Grams) -> tuple[NDArray[np.int64], int]:
+        """In how many labels and examples each n-gram is, int64[buckets], and the number of these texts."""
+        with self._fitting:
+            if grams not in self._frequencies:
+                texts = [text for _, text in self.index.documents["text"]]
+                counts = CountedTexts(texts).of_kind(grams)
+                self._frequencies[grams] = np.bincount(counts.indices, minlength=counts.shape[1]), len(texts)
+            return self._frequencies[grams]
 
     @cached_property
     def above(self) -> sparse.csr_array:

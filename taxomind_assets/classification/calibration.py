@@ -46,6 +46,7 @@ class Calibration:
         accuracy_target: target for which labels have shown the threshold to be enough.
         proven: True when the numbers were fitted on labels of this taxonomy, False for the shipped ones.
         gate: intercept and weights of the stop rule `gate` (see `gate.FEATURES`); None = too few labels for one.
+        student: version of the cross-lingual student in place when the numbers were fitted, '' = none.
     """
 
     temperature: tuple[float, float] = (1.0, 1.0)
@@ -56,6 +57,7 @@ class Calibration:
     accuracy_target: float | None = None
     proven: bool = False
     gate: tuple[float, ...] | None = None
+    student: str = ""
 
     @property
     def version(self) -> str:

@@ -21,6 +21,7 @@ from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.classification.stopping import force_leaf, stop_by_mass
 from taxomind_assets.views.index import NodeIndex
 from taxomind_assets.views.texts import clean
+from taxomind_resources.crosslingual.lazy import open_student
 from taxomind_resources.embedding.runtimes import available_cores
 from taxomind_resources.faults import Fault
 from taxomind_resources.index_store import IndexStore
@@ -71,7 +72,8 @@ class Classifier:
         self.embedder = embedder
         self.settings = settings
         self.calibration = calibration or index.calibration
-        self.scorer = scorer or Scorer(index, settings.scoring.negative_weight)
+        self.student = open_student(settings.scoring.crosslingual, embedder.spec)
+        self.scorer = scorer or Scorer(index, settings.scoring.negative_weight, student=self.student)
 
     @classmethod
     def load(
@@ -80,7 +82,7 @@ class Classifier:
         """The classifier of a taxonomy's current index, or of an older `version` that still exists.
 
         Raises:
-            Fault: `index_missing`, `index_stale`, `model_unavailable`, `invalid_key`.
+            Fault: `index_missing`, `index_stale`, `model_unavailable`, `invalid_key`, and as `open_student`.
         """
         from taxomind_assets.classification.own_labels import stored_calibration
         from taxomind_resources.embedding import EmbeddingSpec, load_embedder
@@ -90,7 +92,9 @@ class Classifier:
         own = shared.for_taxonomy(key)
         index = NodeIndex.load(IndexStore(shared.data).folder(key, version))
         embedder = load_embedder(own.embedding, shared.data, recorded=EmbeddingSpec.from_json(json.dumps(index.spec)))
-        return cls(index, embedder, own, stored_calibration(Outputs(shared.data), key, index.version))
+        classifier = cls(index, embedder, own, stored_calibration(Outputs(shared.data), key, index.version))
+        _check_student(classifier)
+        return classifier
 
     def with_calibration(self, calibration: Calibration) -> Classifier:
         """The same classifier with other numbers."""
@@ -263,6 +267,23 @@ def checked_texts(texts: Texts) -> list[str]:
         if not isinstance(text, str):
             raise Fault("invalid_input", f"Text {place} is of type {type(text).__name__}.", value=text, allowed=_TEXTS)
     return [clean(text) for text in given]
+
+
+def _check_student(classifier: Classifier) -> None:
+    """Refuse probabilities that were fitted beside another student.
+
+    Raises:
+        Fault: `index_stale`.
+    """
+    own = classifier.student.spec.version if classifier.student else ""
+    fitted = classifier.calibration.student
+    if own != fitted:
+        raise Fault(
+            "index_stale",
+            "The index was made with another cross-lingual student than the configured one.",
+            value=f"scoring.crosslingual = {classifier.settings.scoring.crosslingual!r} ({own or 'none'})",
+            allowed=f"{fitted or 'none'}, as the index was made",
+        )
 
 
 def _check_vectors(vectors: NDArray[np.float32] | None, shape: tuple[int, int]) -> None:

@@ -62,7 +62,9 @@ def _calibrated(classifier: Classifier, texts: Sequence[str], labelled: Labelled
         for_temperature=np.array([text_share(text, _SALT) < TEMPERATURE_SHARE for text in texts], np.bool_),
         prior=index.calibration,
         accuracy_target=classifier.settings.routing.accuracy_target,
-        nowhere_energy=lambda found: nowhere_energy(index, found, lambda queries: classifier.embedder.embed(queries, "query")),
+        nowhere_energy=lambda found: nowhere_energy(
+            index, found, lambda queries: classifier.embedder.embed(queries, "query"), classifier.student
+        ),
     )
     # The gate promises nothing, so it may learn from the texts that prove the threshold.
     return replace(found, gate=fit_gate(index.tree, labelled, texts, found))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from taxomind_assets.classification.trust import LanguageTrust
     from taxomind_assets.views.index import NodeIndex
+    from taxomind_resources.crosslingual.lazy import LazyStudent
 
 Features = dict[str, "NDArray[np.float32]"]
 
@@ -37,7 +38,8 @@ class Scorer:
             weight of its best text.
         added: further views.
         fitted: weights that replace the shipped ones, feature by feature.
-        base: the base views of this index, when they exist already.
+        student: a cross-lingual student of the index's encoder.
+        base: the base views of this index, when they exist already; they hold the student.
     """
 
     def __init__(
@@ -47,18 +49,21 @@ class Scorer:
         *,
         added: Sequence[AddedView] = (),
         fitted: FusionWeights | None = None,
+        student: LazyStudent | None = None,
         base: BaseViews | None = None,
     ) -> None:
         self.index = index
         self.negative_weight = negative_weight
         self.tree: Taxonomy = index.tree
-        self.base = base or BaseViews(index)
+        self.base = base or BaseViews(index, student)
         self.trust: LanguageTrust = self.base.trust
         self.added = tuple(added)
         self.fitted = fitted
+        #: All views beside those of every index.
+        self.further: tuple[AddedView, ...] = (*self.base.crosslingual, *self.added)
         weights = SHIPPED
-        for view in self.added:
-            weights = weights.over(view.weights)
+        for view in self.further:
+            weights = view.weights.over(weights)
         self.weights = fitted.over(weights) if fitted else weights
 
     def with_views(self, added: Sequence[AddedView]) -> Scorer:
@@ -87,7 +92,7 @@ class Scorer:
     def logits(self, query: Query) -> NDArray[np.float32]:
         """Fused scores as logits, float32[n, b]; softmax over leaves gives probabilities."""
         total = np.empty((len(self.tree), len(query)), np.float32)
-        best = np.empty_like(total) if self.added else None
+        best = np.empty_like(total) if self.further else None
         for start in range(0, len(query), BATCH):
             columns = slice(start, start + BATCH)
             total[:, columns], best_here = self._dense_logits(query.vectors[columns], query.trusted[columns])
@@ -179,7 +184,7 @@ class Scorer:
     def largest_logit(self, query: Query) -> NDArray[np.float32]:
         """Logit of a node with which all views agree fully, float32[b]."""
         agreement = dict.fromkeys((*DENSE, *LEXICAL), 1.0)
-        for view in self.added:
+        for view in self.further:
             agreement |= view.agreement
         parts = [value * self.weights.of(name, query.trusted) for name, value in agreement.items()]
         total: NDArray[np.float32] = np.sum(parts, axis=0, dtype=np.float32)
@@ -189,7 +194,7 @@ class Scorer:
         return KnownBlocks(best, lambda name: self.words(name, query.texts), lambda: self.index.whole_vectors, query)
 
     def _added_blocks(self, query: Query, known: KnownBlocks) -> Iterator[tuple[str, Block]]:
-        for view in self.added:
+        for view in self.further:
             yield from view.blocks(query, known).items()
 
     def _penalise(

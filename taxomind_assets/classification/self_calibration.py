@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from taxomind_assets.views.index import NodeIndex
+    from taxomind_resources.crosslingual.lazy import LazyStudent
 
     Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
@@ -74,23 +75,27 @@ def hold_out(tree: Taxonomy, languages: frozenset[str], place: int = 1) -> HeldO
     return HeldOut(replace(tree, nodes=tuple(nodes)), texts, np.array(places, np.int64))
 
 
-def own_calibration(index: NodeIndex, embed: Embed) -> Calibration:
+def own_calibration(index: NodeIndex, embed: Embed, student: LazyStudent | None = None) -> Calibration:
     """The calibration that an index gets when it is built.
 
     Args:
         index: the new index.
         embed: makes unit query vectors, float32[b, d].
+        student: the cross-lingual student that will score beside the index.
     """
     other = frozenset(index.languages) - index.trusted_languages
     temperatures = [
-        own_temperature(index, languages, mode, embed)
+        own_temperature(index, languages, mode, embed, student)
         for languages, mode in zip((other, index.trusted_languages), _MODES, strict=True)
     ]
-    calibration = Calibration(temperature=(temperatures[0], temperatures[1]))
-    return replace(calibration, nowhere_energy=nowhere_energy(index, calibration, embed))
+    used = student.spec.version if student else ""
+    calibration = Calibration(temperature=(temperatures[0], temperatures[1]), student=used)
+    return replace(calibration, nowhere_energy=nowhere_energy(index, calibration, embed, student))
 
 
-def own_temperature(index: NodeIndex, languages: frozenset[str], trusted: float, embed: Embed) -> float:
+def own_temperature(
+    index: NodeIndex, languages: frozenset[str], trusted: float, embed: Embed, student: LazyStudent | None = None
+) -> float:
     """Temperature under which held-out examples in `languages` are most likely, with 1 as prior.
 
     A small taxonomy has few leaves, so several of their examples are held out, one after the other.
@@ -104,7 +109,7 @@ def own_temperature(index: NodeIndex, languages: frozenset[str], trusted: float,
             break
         picked = _spread(len(held.texts), _SAMPLE)
         texts = [held.texts[i] for i in picked]
-        scores.append(_logits(Scorer(_without(index, held)), texts, embed(texts), trusted)[leaves])
+        scores.append(_logits(Scorer(_without(index, held), student=student), texts, embed(texts), trusted)[leaves])
         gold += [[int(node)] for node in (np.cumsum(leaves) - 1)[held.nodes[picked]]]
     return fit_temperature(np.concatenate(scores, axis=1), gold, 1.0) if scores else 1.0
 
@@ -117,7 +122,9 @@ def _without(index: NodeIndex, held: HeldOut) -> NodeIndex:
     return replace(index, tree=held.rest, texts=texts, vectors=index.vectors[rows])
 
 
-def nowhere_energy(index: NodeIndex, calibration: Calibration, embed: Embed) -> tuple[float, float] | None:
+def nowhere_energy(
+    index: NodeIndex, calibration: Calibration, embed: Embed, student: LazyStudent | None = None
+) -> tuple[float, float] | None:
     """Energies under which a text belongs nowhere, without and with the encoder trusted; None = cannot be told.
 
     At least 95 % of the fixed noise texts lie under them, unless that would also catch what belongs here: labels of leaves,
@@ -129,7 +136,7 @@ def nowhere_energy(index: NodeIndex, calibration: Calibration, embed: Embed) -> 
         return None
     leaves = leaves[_spread(leaves.size, _OWN_SAMPLE)]
     own = [clean(index.tree.nodes[leaf].label) for leaf in leaves]
-    noise, scorer = list(noise_texts()), Scorer(index)
+    noise, scorer = list(noise_texts()), Scorer(index, student=student)
     own_vectors, noise_vectors = embed(own), embed(noise)
     found = []
     for trusted in _MODES:

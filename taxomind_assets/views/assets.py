@@ -146,7 +146,13 @@ def _index(
     tag = view_tag(tree.version, embedder.spec)
     views = {view: load_view(vectors, key, view, texts[view], tag) for view in VIEWS}
     together = [text for view in VIEWS for text in texts[view]]
-    index = build_index(tree, together, np.concatenate([views[view].vectors for view in VIEWS]), embedder)
+    index = build_index(
+        tree,
+        together,
+        np.concatenate([views[view].vectors for view in VIEWS]),
+        embedder,
+        settings.for_taxonomy(key).scoring.crosslingual,
+    )
     for view in VIEWS:
         vectors.pin(key, view, views[view].lance_version, f"index-{index.version}")
     indexes.publish(key, index.version, index.save)

@@ -11,6 +11,7 @@ import numpy as np
 
 from taxomind_assets.classification.self_calibration import own_calibration
 from taxomind_assets.views.index import NodeIndex, index_version, indexed_texts, trusted_languages, unit_rows
+from taxomind_resources.crosslingual.lazy import SHIPPED_STUDENT, open_student
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +54,13 @@ def _fertility(texts: Sequence[str], embedder: Embedder) -> float:
     return float(embedder.word_pieces(texts).sum()) / max(words, 1)
 
 
-def build_index(tree: Taxonomy, texts: Sequence[NodeViewText], vectors: NDArray[np.float32], embedder: Embedder) -> NodeIndex:
+def build_index(
+    tree: Taxonomy,
+    texts: Sequence[NodeViewText],
+    vectors: NDArray[np.float32],
+    embedder: Embedder,
+    crosslingual: str = SHIPPED_STUDENT,
+) -> NodeIndex:
     """Build an index.
 
     Args:
@@ -61,7 +68,12 @@ def build_index(tree: Taxonomy, texts: Sequence[NodeViewText], vectors: NDArray[
         texts: all node texts of the views label, definition and example.
         vectors: float32[len(texts), d], their vectors.
         embedder: the model that made them.
+        crosslingual: the student that will score beside it (setting `scoring.crosslingual`).
+
+    Raises:
+        Fault: as `open_student`.
     """
+    student = open_student(crosslingual, embedder.spec)
     fertility = language_fertility(tree, embedder)
     spec: Mapping[str, Any] = json.loads(embedder.spec.to_json())
     trusted = trusted_languages(fertility, is_multilingual(embedder))
@@ -70,5 +82,6 @@ def build_index(tree: Taxonomy, texts: Sequence[NodeViewText], vectors: NDArray[
     rows = np.array([row[t.code, t.view, t.language, t.text_hash] for t in kept])
     # Rounded as they are on disk, so that a loaded index answers as the one just built.
     rounded = unit_rows(vectors[rows].astype(np.float16).astype(np.float32))
-    index = NodeIndex(tree, index_version(tree, spec, kept), spec, tuple(kept), rounded, fertility, trusted)
-    return replace(index, calibration=own_calibration(index, lambda queries: embedder.embed(queries, "query")))
+    used = {"crosslingual": student.spec.version} if student else {}
+    index = NodeIndex(tree, index_version(tree, {**spec, **used}, kept), spec, tuple(kept), rounded, fertility, trusted)
+    return replace(index, calibration=own_calibration(index, lambda queries: embedder.embed(queries, "query"), student))

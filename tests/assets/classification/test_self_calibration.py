@@ -13,6 +13,7 @@ from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.classification.self_calibration import hold_out, nowhere_energy, own_calibration, own_temperature
 from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
 from taxomind_assets.views.index import NodeIndex, unit_rows
+from taxomind_resources.crosslingual.lazy import open_student
 from taxomind_resources.embedding import Embedder
 
 Indexes = Callable[..., NodeIndex]
@@ -137,7 +138,7 @@ def test_most_noise_lies_under_the_energy_of_nowhere_unless_labels_do_as_well(wi
 def test_held_out_examples_leave_the_index_for_good(occupations: NodeIndex, embedder: Embedder) -> None:
     own = occupations.calibration
     assert all(0.1 <= value <= 5.0 for value in own.temperature)
-    again = own_calibration(occupations, lambda texts: embedder.embed(texts, "query"))
+    again = own_calibration(occupations, lambda texts: embedder.embed(texts, "query"), open_student("shipped", embedder.spec))
     assert again.temperature == pytest.approx(own.temperature, abs=0.02)
     assert again.nowhere_energy == pytest.approx(own.nowhere_energy, abs=0.05)
 
