@@ -51,6 +51,9 @@ SUFFIXES: Final = {
     "revisions": (".json",),
 }
 _EARLIER: Final = "earlier"
+#: What the names of copies in `earlier` begin with: content that was replaced, and content that is being put back.
+_REPLACED: Final = "taxonomy-"
+_RETURNING: Final = "returning-"
 _UNFINISHED: Final = (".tmp", ".part", "~")
 
 
@@ -133,7 +136,8 @@ class Inbox:
         """
         folders = (folder / _EARLIER for folder in self._folders(key))
         found = (Path(entry.path) for folder in folders for entry in _scan(folder))
-        return next((path for path in found if path.stem == f"taxonomy-{content_id}"), None)
+        names = {f"{_REPLACED}{content_id}", f"{_RETURNING}{content_id}"}
+        return next((path for path in found if path.stem in names), None)
 
     def files(self, key: str, kind: str) -> list[InboxFile]:
         """The complete files of one kind, sorted by name.
@@ -276,16 +280,21 @@ class Inbox:
         replaced = [file for file in present if file.path != kept]
         for file in replaced:
             write_atomically(self._earlier(file), partial(_copy, file.path))
-        # Order matters for a kill in between: the new content must not look like a replaced one (see `taxonomy_file`).
-        for copy in _scan(target.parent / _EARLIER):
-            if Path(copy.name).stem == f"taxonomy-{digest}":
-                os.unlink(copy.path)
+        # Order matters for a kill in between: the new content must not look like a replaced one (see `taxonomy_file`), and a
+        # former one that returns may have no other copy than the one in `earlier`.
+        earlier = target.parent / _EARLIER
+        for copy in _scan(earlier):
+            if Path(copy.name).stem == f"{_REPLACED}{digest}":
+                os.rename(copy.path, earlier / f"{_RETURNING}{digest}{Path(copy.name).suffix}")
         if kept is None:
             os.replace(temporary, target)
         for file in replaced:
             if file.path != target or kept:
                 file.path.unlink(missing_ok=True)
         flush(target.parent)
+        for copy in _scan(earlier):
+            if Path(copy.name).stem == f"{_RETURNING}{digest}":
+                os.unlink(copy.path)
         return kept or target
 
     def _all_taxonomy_files(self, key: str) -> list[InboxFile]:
@@ -298,7 +307,7 @@ class Inbox:
         return complete
 
     def _earlier(self, file: InboxFile) -> Path:
-        return file.path.parent / _EARLIER / f"taxonomy-{file.content_id()}{file.path.suffix.lower()}"
+        return file.path.parent / _EARLIER / f"{_REPLACED}{file.content_id()}{file.path.suffix.lower()}"
 
 
 def _copy(source: Path, target: Path) -> None:
