@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evidence:
-    """e texts with their nodes. A text that people placed at several nodes has a row for each.
+    """e corrections that count. A text that several people placed has a row for each of them, at the same node or at another.
 
     Attributes:
         texts: e clean texts (`views.texts.clean`), ordered by (code, text).
