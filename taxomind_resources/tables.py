@@ -309,7 +309,7 @@ TABLES: Final[tuple[Table, ...]] = (
             _column("runner_up_confidence", _float, "its probability (0..1)", null=True),
             _column("deciding_view", _text, "view that set the two apart most; null = no sibling", null=True),
             _column("nearest_text", _text, "text of the chosen node that is nearest to the text"),
-            _column("nearest_correction", _text, "corrected text at or below the chosen node that is nearest to the text"),
+            _column("nearest_correction", _text, "nearest corrected text at or below the chosen node", null=True),
             _column("views", _text, "part of each view in the difference of the two, as JSON"),
         ),
     ),

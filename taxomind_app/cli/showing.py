@@ -19,6 +19,7 @@ REASONS: Final[Mapping[str, str]] = {
     "below_threshold": "the next level would not be sure enough",
     "gate_closed": "texts with known codes have taught to stop here",
     "insufficient_information": "no node is sure enough",
+    "exact_evidence": "people have corrected this very text",
     "belongs_nowhere": "the text belongs nowhere in this taxonomy",
     "max_depth_reached": "deeper levels are switched off",
     "empty_text": "there is no text",
@@ -66,7 +67,6 @@ def explanation_view(explanation: Mapping[str, Any]) -> RenderableType:
     table = plain_table("level", "chosen", "runner-up", "decided by", "nearest text")
     for step in explanation["levels"]:
         rival = step["runner_up"]
-        nearest = step["nearest_text"]
         views = step["views"]
         deciding = step["deciding_view"]
         table.add_row(
@@ -74,9 +74,16 @@ def explanation_view(explanation: Mapping[str, Any]) -> RenderableType:
             _node_cell(step["chosen"]),
             _node_cell(rival) if rival else "-",
             f"{deciding} ({views[deciding]:+.2f} of {step['logit_difference']:+.2f})" if deciding else "-",
-            f"{nearest['text']} ({nearest['view']})",
+            _nearest_cell(step),
         )
     return table
+
+
+def _nearest_cell(step: Mapping[str, Any]) -> str:
+    """The nearest text of the node, and the nearest correction at or below it."""
+    text, correction = step["nearest_text"], step["nearest_correction"]
+    own = f"{text['text']} ({text['view']})"
+    return f"{own}; {correction['text']} (correction of {correction['code']})" if correction else own
 
 
 def answers_table(tree: Taxonomy, rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -15,10 +15,14 @@ import numpy as np
 from taxomind_assets.classification.answers import Answers, answers_table
 from taxomind_assets.classification.calibration import Calibration, Masses, masses
 from taxomind_assets.classification.decisions import Decisions
+from taxomind_assets.classification.evidence_rows import EvidenceRows
+from taxomind_assets.classification.evidence_view import EvidenceView
+from taxomind_assets.classification.exact_evidence import answer_by_evidence
 from taxomind_assets.classification.gate import decide_by_gate
 from taxomind_assets.classification.routing import Route, route
 from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.classification.stopping import force_leaf, stop_by_mass
+from taxomind_assets.learning.evidence import Evidence
 from taxomind_assets.views.index import NodeIndex
 from taxomind_assets.views.texts import clean
 from taxomind_resources.crosslingual.lazy import open_student
@@ -85,6 +89,7 @@ class Classifier:
             Fault: `index_missing`, `index_stale`, `model_unavailable`, `invalid_key`, and as `open_student`.
         """
         from taxomind_assets.classification.own_labels import stored_calibration
+        from taxomind_assets.learning.stored import stored_evidence
         from taxomind_resources.embedding import EmbeddingSpec, load_embedder
         from taxomind_resources.outputs import Outputs
 
@@ -92,13 +97,50 @@ class Classifier:
         own = shared.for_taxonomy(key)
         index = NodeIndex.load(IndexStore(shared.data).folder(key, version))
         embedder = load_embedder(own.embedding, shared.data, recorded=EmbeddingSpec.from_json(json.dumps(index.spec)))
-        classifier = cls(index, embedder, own, stored_calibration(Outputs(shared.data), key, index.version))
+        outputs = Outputs(shared.data)
+        classifier = cls(index, embedder, own, stored_calibration(outputs, key, index.version))
         _check_student(classifier)
-        return classifier
+        return classifier.with_evidence(stored_evidence(outputs, key, index))
 
     def with_calibration(self, calibration: Calibration) -> Classifier:
         """The same classifier with other numbers."""
         return Classifier(self.index, self.embedder, self.settings, calibration, scorer=self.scorer)
+
+    def with_evidence(self, evidence: Evidence) -> Classifier:
+        """The same classifier with this evidence in place of any other.
+
+        Codes that the taxonomy does not have are left out; with the setting `scoring.use_updated_evidence` off, everything is.
+        """
+        view = None
+        if self.settings.scoring.use_updated_evidence:
+            rows = EvidenceRows.of(evidence, self.tree.position)
+            view = EvidenceView(self.scorer.base, rows) if len(rows) else None
+        return self._with_scorer(self.scorer.with_evidence(view))
+
+    def learn(self, texts: Sequence[str], codes: Sequence[str]) -> Classifier:
+        """The same classifier with further evidence, at once: what exists already is shared, not made anew.
+
+        What is learned so is in this object alone; corrections last when they are written to the inbox.
+
+        Args:
+            texts: k corrected texts.
+            codes: the code of each, of a leaf or an internal node.
+
+        Raises:
+            Fault: `invalid_input` when a text is empty, a code is not in the taxonomy, or one has no counterpart.
+        """
+        cleaned = checked_texts(list(texts))
+        _check_codes(cleaned, codes, self.tree)
+        if not cleaned or not self.settings.scoring.use_updated_evidence:
+            return self
+        vectors = self.embedder.embed(cleaned, "query")
+        known = self.scorer.evidence
+        if known is None:
+            return self.with_evidence(Evidence.of(cleaned, codes, vectors))
+        return self._with_scorer(self.scorer.with_evidence(known.with_more(cleaned, codes, vectors)))
+
+    def _with_scorer(self, scorer: Scorer) -> Classifier:
+        return Classifier(self.index, self.embedder, self.settings, self.calibration, scorer=scorer)
 
     @property
     def tree(self) -> Taxonomy:
@@ -111,7 +153,7 @@ class Classifier:
         return {
             "taxonomy_version": self.index.tree.version,
             "index_version": self.index.version,
-            "evidence_version": "",
+            "evidence_version": self.scorer.evidence.version if self.scorer.evidence else "",
             "calibration_version": self.calibration.version,
             "settings_version": self.settings.deciding_version(),
         }
@@ -157,6 +199,8 @@ class Classifier:
             from taxomind_assets.classification.second_opinion import reconsider
 
             answers = reconsider(self, unique, answers, known)
+        if self.scorer.evidence:
+            answers = answer_by_evidence(self.tree, self.scorer.evidence.rows, unique, answers)
         return answers.take(place)
 
     def probabilities(self, texts: Sequence[str], *, vectors: NDArray[np.float32] | None = None) -> Masses:
@@ -183,7 +227,8 @@ class Classifier:
     @property
     def block_size(self) -> int:
         """Texts scored together."""
-        widest = max(self.index.vectors.shape[0], 2 * len(self.index.tree), 1)
+        evidence = 2 * len(self.scorer.evidence.rows) if self.scorer.evidence else 0
+        widest = max(self.index.vectors.shape[0], 2 * len(self.index.tree), evidence, 1)
         return int(np.clip(_BLOCK_FLOATS // widest // BATCH, 1, _LARGEST_BLOCK // BATCH)) * BATCH
 
     def _answer_block(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> Answers:
@@ -284,6 +329,16 @@ def _check_student(classifier: Classifier) -> None:
             value=f"scoring.crosslingual = {classifier.settings.scoring.crosslingual!r} ({own or 'none'})",
             allowed=f"{fitted or 'none'}, as the index was made",
         )
+
+
+def _check_codes(texts: Sequence[str], codes: Sequence[str], tree: Taxonomy) -> None:
+    if len(texts) != len(codes):
+        raise Fault("invalid_input", f"{len(codes)} codes for {len(texts)} texts.", value=len(codes), allowed=str(len(texts)))
+    unknown = [code for code in codes if code not in tree.position]
+    if unknown:
+        raise Fault("invalid_input", "There is no such code.", value=unknown[0], allowed=f"a code of {tree.key}")
+    if not all(texts):
+        raise Fault("invalid_input", "Nothing can be learned from an empty text.", value=list(texts).index(""), allowed="texts")
 
 
 def _check_vectors(vectors: NDArray[np.float32] | None, shape: tuple[int, int]) -> None:

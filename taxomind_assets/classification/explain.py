@@ -25,7 +25,8 @@ def explain(classifier: Classifier, text: str) -> dict[str, Any]:
     Returns:
         The answer's columns, `belongs` (probability that the text belongs here at all) and `levels`: per step `level`,
         `chosen` and `runner_up` (code, label, confidence), `deciding_view`, `views` (part of each view in the logit
-        difference; they add up to `logit_difference`) and `nearest_text` (the chosen node's text nearest to the query).
+        difference; they add up to `logit_difference`), `nearest_text` (the chosen node's text nearest to the query) and
+        `nearest_correction` (code, text, similarity: the nearest corrected text at or below the chosen node, or None).
     """
     from taxomind_assets.classification.classifier import checked_texts
 
@@ -50,8 +51,6 @@ def _step(
     classifier: Classifier, mass: Masses, parts: dict[str, NDArray[np.float32]], chosen: int, vectors: NDArray[np.float32]
 ) -> dict[str, Any]:
     tree = classifier.index.tree
-    row = classifier.scorer.nearest_texts(vectors, [chosen])[0]
-    nearest = classifier.index.texts[row]
     step: dict[str, Any] = {
         "level": int(tree.levels[chosen]),
         "chosen": _described(tree, mass, chosen),
@@ -59,7 +58,8 @@ def _step(
         "deciding_view": None,
         "views": {},
         "logit_difference": None,
-        "nearest_text": {"view": nearest.view, "language": nearest.language, "text": nearest.text},
+        "nearest_text": _nearest_text(classifier, vectors, chosen),
+        "nearest_correction": _nearest_correction(classifier, vectors, chosen),
     }
     siblings = tree.children_of(int(tree.parents[chosen]))
     siblings = siblings[siblings != chosen]
@@ -78,6 +78,21 @@ def _step(
         "logit_difference": _rounded(difference),
     }
     return step
+
+
+def _nearest_text(classifier: Classifier, vectors: NDArray[np.float32], node: int) -> dict[str, Any]:
+    nearest = classifier.index.texts[classifier.scorer.nearest_texts(vectors, [node])[0]]
+    return {"view": nearest.view, "language": nearest.language, "text": nearest.text}
+
+
+def _nearest_correction(classifier: Classifier, vectors: NDArray[np.float32], node: int) -> dict[str, Any] | None:
+    """The corrected text at or below a node that is nearest to the query."""
+    evidence = classifier.scorer.evidence
+    found = evidence.nearest_row(vectors[0], node) if evidence else None
+    if evidence is None or found is None:
+        return None
+    row, cosine = found
+    return {"code": evidence.rows.codes[row], "text": evidence.rows.texts[row], "similarity": _rounded(cosine)}
 
 
 def _described(tree: Taxonomy, mass: Masses, node: int) -> dict[str, Any]:

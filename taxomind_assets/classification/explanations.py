@@ -80,6 +80,7 @@ def explanation_rows(batch_id: str, text_id: str, explanation: Mapping[str, Any]
                 "runner_up_confidence": rival["confidence"],
                 "deciding_view": step["deciding_view"],
                 "nearest_text": step["nearest_text"]["text"],
+                "nearest_correction": step["nearest_correction"]["text"] if step["nearest_correction"] else None,
                 "views": json.dumps(step["views"], ensure_ascii=False, allow_nan=False),
             }
         )

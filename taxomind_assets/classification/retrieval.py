@@ -14,35 +14,67 @@ import numpy as np
 from taxomind_assets.classification.descent import Hits
 from taxomind_assets.classification.validation import RETRY_FACTOR, route_validated
 from taxomind_assets.taxonomy.tree import ROOT
+from taxomind_assets.views.index import unit_rows
 from taxomind_assets.views.texts import VIEWS
+from taxomind_resources.settings import ScoringSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from taxomind_assets.classification.calibration import Masses
     from taxomind_assets.classification.decisions import Decisions
+    from taxomind_assets.classification.evidence_view import EvidenceView
     from taxomind_assets.classification.scoring import Scorer
-    from taxomind_resources.settings import RetrievalSettings, ScoringSettings, Settings
+    from taxomind_resources.settings import RetrievalSettings, Settings
 
 #: Constant of reciprocal rank fusion (Cormack et al., 2009).
 RANK_CONSTANT: Final = 60
 _MISSING: Final = np.float32(-1e9)
 
 
-def view_similarities(scorer: Scorer, vectors: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """Best cosine per node and view, float32[b, n] each; a very low number where a node lacks the view."""
+def view_similarities(
+    scorer: Scorer, vectors: NDArray[np.float32], settings: ScoringSettings | None = None
+) -> dict[str, NDArray[np.float32]]:
+    """Best cosine per node and view, float32[b, n] each; a very low number where a node lacks the view.
+
+    With evidence there is a view more, `evidence` (the mean of a node's corrections), and labels are drawn towards it: of k
+    corrections the share k / (k + `evidence_tau`), at most `evidence_max_beta`.
+    """
     index = scorer.index
     n = len(index.tree)
     found: dict[str, NDArray[np.float32]] = {}
     for view in VIEWS:
         rows = index.rows_of(view)
-        best = np.full((n, vectors.shape[0]), _MISSING, np.float32)
-        if rows.size:
-            owners = index.owners[rows]
-            starts = np.flatnonzero(np.diff(owners, prepend=-1))
-            best[owners[starts]] = np.maximum.reduceat(index.vectors[rows] @ vectors.T, starts, axis=0)
-        found[view] = np.ascontiguousarray(best.T)
+        texts = index.vectors[rows]
+        if view == "label" and scorer.evidence:
+            texts = _drawn_labels(scorer.evidence, index.owners[rows], texts, settings or ScoringSettings())  # type: ignore[call-arg]
+        found[view] = _best_of(texts, index.owners[rows], n, vectors)
+    if scorer.evidence:
+        nodes, means, _ = scorer.evidence.means
+        found["evidence"] = _best_of(means, nodes, n, vectors)
     return found
+
+
+def _best_of(
+    rows: NDArray[np.float32], owners: NDArray[np.int32] | NDArray[np.int64], n: int, vectors: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Best cosine of each of n nodes, float32[b, n]; `owners` of the rows are ascending."""
+    best = np.full((n, vectors.shape[0]), _MISSING, np.float32)
+    if owners.size:
+        starts = np.flatnonzero(np.diff(owners, prepend=-1))
+        best[owners[starts]] = np.maximum.reduceat(rows @ vectors.T, starts, axis=0)
+    return np.ascontiguousarray(best.T)
+
+
+def _drawn_labels(
+    evidence: EvidenceView, owners: NDArray[np.int32], labels: NDArray[np.float32], settings: ScoringSettings
+) -> NDArray[np.float32]:
+    """Label vectors drawn towards the mean of the corrections of their node, unit rows."""
+    nodes, means, counts = evidence.means
+    places = np.searchsorted(nodes, owners).clip(max=nodes.size - 1)
+    shares = np.where(nodes[places] == owners, counts[places] / (counts[places] + settings.evidence_tau), 0)
+    shares = np.minimum(shares, settings.evidence_max_beta).astype(np.float32)[:, None]
+    return unit_rows((1 - shares) * labels + shares * means[places])
 
 
 def top_nodes(scores: NDArray[np.float32], k: int) -> Hits:
@@ -82,6 +114,8 @@ def retrieve(
     words = scorer.words("text_characters", texts)
     words = np.ascontiguousarray(words.T)
     sources = [labels, top_nodes(similarities["example"], k), top_nodes(np.where(words > 0, words, _MISSING), k)]
+    if "evidence" in similarities:
+        sources.append(top_nodes(similarities["evidence"], k))
     return _with_neighbours(scorer, merge_by_rank(sources, n, k), settings.expand_neighbours)
 
 
@@ -124,8 +158,8 @@ def pooled_scores(
 ) -> NDArray[np.float32]:
     """Score of each node on the scale of cosines, float32[b, n], as the older rules use it.
 
-    `max`: best view, the label alone for texts of up to `short_query_tokens` words; `top2_mean`: mean of the two best views;
-    `fusion`: the weighted sum, brought to the mean scale of its dense parts.
+    `max`: best view, label and evidence alone for texts of up to `short_query_tokens` words; `top2_mean`: mean of the two best
+    views; `fusion`: the weighted sum, brought to the mean scale of its dense parts.
     """
     if settings.view_pooling == "fusion":
         return _fused_cosines(scorer, texts, vectors)
@@ -136,7 +170,8 @@ def pooled_scores(
         return np.where(second > _MISSING / 2, (best + second) / 2, best).astype(np.float32)
     words = np.fromiter((text.count(" ") + 1 for text in texts), np.int64, len(texts))
     short = words <= settings.short_query_tokens
-    return np.where(short[:, None], similarities["label"], best).astype(np.float32)
+    named = np.maximum(similarities["label"], similarities.get("evidence", _MISSING))
+    return np.where(short[:, None], named, best).astype(np.float32)
 
 
 def _fused_cosines(scorer: Scorer, texts: Sequence[str], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -149,7 +184,7 @@ def decide_by_rules(
     scorer: Scorer, texts: Sequence[str], vectors: NDArray[np.float32], mass: Masses, settings: Settings
 ) -> Decisions:
     """Answers by the older service's tests: retrieve, span the subgraph, route down, validate (stop rule `rules`)."""
-    similarities = view_similarities(scorer, vectors)
+    similarities = view_similarities(scorer, vectors, settings.scoring)
     scores = pooled_scores(scorer, texts, vectors, similarities, settings.scoring)
 
     def hits(rows: NDArray[np.int64], factor: int) -> Hits:

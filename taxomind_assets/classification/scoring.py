@@ -14,6 +14,7 @@ from scipy import sparse
 
 from taxomind_assets.classification.added_views import AddedView, Block, KnownBlocks
 from taxomind_assets.classification.base_views import DENSE, LEXICAL, BaseViews
+from taxomind_assets.classification.evidence_view import EvidenceView
 from taxomind_assets.classification.fusion import SHIPPED, FusionWeights
 from taxomind_assets.classification.queries import Query, shortness
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
@@ -73,6 +74,16 @@ class Scorer:
     def with_weights(self, fitted: FusionWeights | None) -> Scorer:
         """The same scorer with other fitted weights."""
         return Scorer(self.index, self.negative_weight, added=self.added, fitted=fitted, base=self.base)
+
+    @property
+    def evidence(self) -> EvidenceView | None:
+        """The view of the evidence, if there is one."""
+        return next((view for view in self.added if isinstance(view, EvidenceView)), None)
+
+    def with_evidence(self, evidence: EvidenceView | None) -> Scorer:
+        """The same scorer with other evidence."""
+        others = [view for view in self.added if not isinstance(view, EvidenceView)]
+        return self.with_views([*others, evidence] if evidence else others)
 
     @property
     def single_threaded(self) -> bool:

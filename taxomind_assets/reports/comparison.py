@@ -198,7 +198,7 @@ class _Texts:
 def _shared(classifier: Classifier, texts: Sequence[str]) -> _Texts:
     scorer, settings = classifier.scorer, classifier.settings
     vectors = classifier.embedder.embed(texts, "query")
-    similarities = view_similarities(scorer, vectors)
+    similarities = view_similarities(scorer, vectors, settings.scoring)
     hits = retrieve(scorer, texts, similarities, settings.retrieval)
     return _Texts(
         texts,

@@ -11,6 +11,7 @@ import pytest
 
 from taxomind_assets.classification.calibration import noise_texts
 from taxomind_assets.classification.classifier import Classifier
+from taxomind_assets.learning.evidence import Evidence
 from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
 from taxomind_assets.views.index import NodeIndex
 from taxomind_resources.embedding import Embedder
@@ -425,3 +426,54 @@ def test_probabilities_are_those_of_the_answers(classifier: Classifier) -> None:
     for text, row in enumerate(classifier.classify(TEXTS[:3]).to_pylist()):
         place = classifier.tree.position[row["code"]]
         assert mass.matrix()[text, place] == pytest.approx(row["confidence"], abs=1e-5)
+
+
+def test_learning_is_the_same_as_being_given_the_evidence(occupations: NodeIndex, classifier_of: Classifiers) -> None:
+    classifier = classifier_of(occupations)
+    texts, codes = ["keeper of the keys", "till operator"], ["5151", "5230"]
+    learned = classifier.learn(texts[:1], codes[:1]).learn(texts[1:], codes[1:])
+    given = classifier.with_evidence(Evidence.of(texts, codes, classifier.embedder.embed(texts, "query")))
+    queries = ["till operator in a shop", "key keeper", "keeper of the keys"]
+    assert learned.classify(queries).equals(given.classify(queries))
+    assert learned.versions["evidence_version"] == given.versions["evidence_version"] != ""
+    assert classifier.versions["evidence_version"] == ""
+    assert learned.scorer.base is classifier.scorer.base
+
+
+def test_a_paraphrase_of_a_correction_changes(occupations: NodeIndex, classifier_of: Classifiers) -> None:
+    classifier = classifier_of(occupations)
+    text = "keeper of the keys of the house"
+    before = classifier.answers([text]).leaves[0, 0]
+    after = classifier.learn(["keeper of the keys"], ["5230"]).answers([text]).leaves[0, 0]
+    assert classifier.tree.codes[before] != "5230"
+    assert classifier.tree.codes[after] == "5230"
+
+
+@pytest.mark.parametrize(
+    ("texts", "codes", "said"),
+    [(["a"], ["no such"], "no such code"), ([""], ["5230"], "empty text"), (["a"], [], "0 codes for 1")],
+)
+def test_what_cannot_be_learned_is_refused(
+    occupations: NodeIndex, classifier_of: Classifiers, texts: list[str], codes: list[str], said: str
+) -> None:
+    with pytest.raises(Fault, match=said):
+        classifier_of(occupations).learn(texts, codes)
+
+
+def test_evidence_can_be_switched_off(occupations: NodeIndex, classifier_of: Classifiers) -> None:
+    """TX-39."""
+    without = classifier_of(occupations, scoring={"use_updated_evidence": False})
+    learned = without.learn(["keeper of the keys"], ["5151"])
+    assert learned.classify(["keeper of the keys"]).equals(without.classify(["keeper of the keys"]))
+    assert learned.versions["evidence_version"] == ""
+
+
+@pytest.mark.parametrize("pooling", ["max", "top2_mean", "fusion"])
+def test_evidence_moves_the_older_rules_too(occupations: NodeIndex, classifier_of: Classifiers, pooling: str) -> None:
+    """TX-36, TX-37: the label is drawn towards the mean of the corrections, which is a view of its own."""
+    classifier = classifier_of(occupations, routing={"stop_rule": "rules"}, scoring={"view_pooling": pooling})
+    text = "zookeeper of the keys"
+    learned = classifier.learn(["zookeeper for the keys", "a zookeeper of keys"], ["5151", "5151"])
+    after = learned.classify([text]).to_pylist()[0]
+    assert after["path"][:1] == ["5"]
+    assert after["confidence"] >= classifier.classify([text]).to_pylist()[0]["confidence"] or pooling == "fusion"

@@ -51,6 +51,7 @@ def test_a_level_without_siblings_has_no_runner_up():
         "views": {},
         "logit_difference": None,
         "nearest_text": {"view": "label", "language": "en", "text": "Cooks"},
+        "nearest_correction": {"code": "1", "text": "chef", "similarity": 0.7},
     }
     row = explanation_rows("b", "t", {"levels": [step]})[0]
     assert (row["runner_up_code"], row["runner_up_confidence"], row["deciding_view"], row["views"]) == (None, None, None, "{}")
