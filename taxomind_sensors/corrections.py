@@ -4,8 +4,7 @@ from dagster import DefaultSensorStatus, RunRequest, SensorEvaluationContext, Se
 
 from taxomind_assets.pending import pending_build, pending_corrections
 from taxomind_resources.dagster_resources import InboxResource, IndexStoreResource, OutputsResource, SettingsResource
-from taxomind_resources.outputs import Outputs
-from taxomind_sensors.inbox import INTERVAL_S, for_keys, is_busy, sensor_result
+from taxomind_sensors.inbox import INTERVAL_S, for_keys, is_busy, learning_run_key, sensor_result
 from taxomind_sensors.jobs import key_request, learning_pipe
 
 
@@ -40,14 +39,3 @@ def corrections_inbox(
 
     requests = for_keys(files.keys(), request, remarks)
     return sensor_result(context.instance, requests, remarks, "Every correction is learned.")
-
-
-def learning_run_key(key: str, wanted: str, outputs: Outputs) -> str:
-    """Run key of the run that `Pending.corrections` asks for.
-
-    A file that is taken away brings an earlier state back, which must be asked for again: so each run follows the evidence
-    that was written before it. A run that fails writes none, and is not asked for a second time.
-    """
-    path = outputs.path("learning.centroids", key)
-    written = path.stat().st_mtime_ns if path.exists() else 0
-    return f"{key}:{wanted}:corrections after {written}"

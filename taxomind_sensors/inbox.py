@@ -20,9 +20,10 @@ from dagster import (
 )
 
 from taxomind_assets.partitions import taxonomy_keys
-from taxomind_assets.pending import pending_build, pending_report, pending_texts
+from taxomind_assets.pending import pending_build, pending_corrections, pending_report, pending_texts
 from taxomind_resources.dagster_resources import InboxResource, IndexStoreResource, OutputsResource, SettingsResource
 from taxomind_resources.faults import Fault
+from taxomind_resources.outputs import Outputs
 from taxomind_sensors.jobs import BUILD_ASSETS, LABEL_ASSETS, LEARN_ASSETS, error_analysis, inference, key_request, whole_job
 from taxomind_sensors.requests import PARTITION_TAG, UNDER_WAY, new_requests, run_of
 
@@ -81,8 +82,11 @@ def texts_inbox(
                 remarks.append(f"{key}: texts wait until its taxonomy is built.")
             return None
         build, _ = pending_build(key, opened, files, written)
-        if is_busy(context.instance, key, build):
-            remarks.append(f"{key}: texts wait for a run that is under way.")
+        wanted = pending_corrections(key, files, written, built)
+        # Corrections come first, so that no answer is stale when it is made; one attempt, since they may be unusable.
+        to_learn = bool(wanted) and run_of(context.instance, learning_run_key(key, wanted, written)) is None
+        if to_learn or is_busy(context.instance, key, build):
+            remarks.append(f"{key}: texts wait for {'its corrections' if to_learn else 'a run that is under way'}.")
             return None
         return key_request(key, f"{key}:{texts}:texts")
 
@@ -123,6 +127,17 @@ def labelled_inbox(
 def build_run_key(key: str, build: str) -> str:
     """Run key of the build that `Pending.build` asks for."""
     return f"{key}:{build}:build"
+
+
+def learning_run_key(key: str, wanted: str, outputs: Outputs) -> str:
+    """Run key of the run that `Pending.corrections` asks for.
+
+    A file that is taken away brings an earlier state back, which must be asked for again: so each run follows the evidence
+    that was written before it. A run that fails writes none, and is not asked for a second time.
+    """
+    path = outputs.path("learning.centroids", key)
+    written = path.stat().st_mtime_ns if path.exists() else 0
+    return f"{key}:{wanted}:corrections after {written}"
 
 
 def for_keys(keys: Sequence[str], request: Callable[[str], RunRequest | None], remarks: Remarks) -> Iterator[RunRequest]:
