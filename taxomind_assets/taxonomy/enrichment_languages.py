@@ -36,8 +36,10 @@ def is_in_language(text: str, language: str, *, source: str, others: Iterable[st
     wanted = _dictionary(language)
     if wanted is None or len(text.split()) < _FEWEST_WORDS:
         return True
-    rivals = {name for tag in (*_RIVALS, *others) if (name := _dictionary(tag)) is not None} - {wanted}
     own = _known_share(text, wanted)
+    if own >= 1 - _LEAD:  # no other language can lead, and none of their dictionaries must be loaded
+        return True
+    rivals = {name for tag in (*_RIVALS, *others) if (name := _dictionary(tag)) is not None} - {wanted}
     best = max((_known_share(text, rival) for rival in rivals), default=0.0)
     if best - own > _LEAD:
         return False
