@@ -175,6 +175,12 @@ def household(tmp_path: Path, model_root: Path) -> Iterator[Household]:
 
 
 @pytest.fixture
+def vector_of() -> Callable[[str], list[float]]:
+    """The vector that the service gives a text."""
+    return _vector
+
+
+@pytest.fixture
 def service() -> Iterator[EmbeddingService]:
     found = EmbeddingService()
     yield found
