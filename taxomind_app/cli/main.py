@@ -16,6 +16,7 @@ from taxomind_app.cli import demo as demo_command
 from taxomind_app.cli import doctor as doctor_command
 from taxomind_app.cli import enrichment as enrichment_command
 from taxomind_app.cli import errors, learn, taxonomy
+from taxomind_app.cli import init as init_command
 from taxomind_app.cli import query as query_command
 from taxomind_app.cli import report as report_command
 from taxomind_app.cli import revise as revise_command
@@ -71,6 +72,7 @@ def _add(group: typer.Typer, name: str, function: Callable[..., None], epilog: s
 
 
 _add(app, "demo", demo_command.demo, demo_command.EPILOG)
+_add(app, "init", init_command.init, init_command.EPILOG)
 app.add_typer(taxonomies, name="taxonomy")
 _add(taxonomies, "add", taxonomy.add, taxonomy.ADD_EPILOG)
 _add(taxonomies, "validate", taxonomy.validate, taxonomy.VALIDATE_EPILOG)

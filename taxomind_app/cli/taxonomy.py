@@ -81,7 +81,7 @@ def add(
     named = [("texts", path, _text_name("texts", path, settings)) for path in texts or []]
     named += [("labelled", path, _text_name("labelled", path, settings)) for path in labelled or []]
     inbox = Inbox(settings.data, settings.limits.settle_s)
-    inbox.put(key, "taxonomy", file, f"taxonomy{_taxonomy_suffix(file)}")
+    inbox.put(key, "taxonomy", file, f"taxonomy{taxonomy_suffix(file)}")
     for kind, path, name in named:
         inbox.put(key, kind, path, name)
     assets = [*BUILD]
@@ -198,7 +198,12 @@ def _read(file: Path, key: str, settings: Settings) -> TaxonomyFile:
     return read_taxonomy(file, key, settings.for_taxonomy(key).limits)
 
 
-def _taxonomy_suffix(file: Path) -> str:
+def taxonomy_suffix(file: Path) -> str:
+    """Suffix in the inbox of a taxonomy file.
+
+    Raises:
+        Fault: `unsupported_format` or `unreadable_file`.
+    """
     from taxomind_assets.taxonomy.readers import detect_format
 
     return _TAXONOMY_SUFFIXES[detect_format(file)]

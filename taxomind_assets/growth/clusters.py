@@ -39,7 +39,11 @@ _COMMON_SHARE: Final = 0.5
 _COMMON_GROUPS: Final = 4
 _NAME_WORDS: Final = 2
 _NAME_CHARACTERS: Final = 40
-_WORD: Final = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
+#: Letters from the beginning that two forms of a word share.
+_STEM: Final = 5
+#: Weight that a pair of words must have, as a share of that of its words.
+_PAIR_WEIGHT: Final = 0.4
+_WORD: Final = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 #: Scripts that write no spaces between words; their words are taken as pairs of characters.
 _UNSPACED: Final = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
 
@@ -98,10 +102,9 @@ def keywords(
     spelling = _spellings(texts)
     chosen = {}
     for row, group in enumerate(groups):
-        ranked = [words[i] for i in np.argsort(-weights[row], kind="stable").tolist() if weights[row, i] > 0]
-        chosen[group] = [_spelled(term, spelling) for term in _without_parts(ranked, most)] or [
-            _first_text(texts, labels, group)
-        ]
+        order = np.argsort(-weights[row], kind="stable").tolist()
+        ranked = [(words[i], float(weights[row, i])) for i in order if weights[row, i] > 0]
+        chosen[group] = [_spelled(term, spelling) for term in _best_terms(ranked, most)] or [_first_text(texts, labels, group)]
     return chosen
 
 
@@ -226,26 +229,38 @@ def _class_weights(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     return weights
 
 
-def _without_parts(ranked: Sequence[str], most: int) -> list[str]:
-    """The best words, none of which is part of another or shares all its words with those before it."""
-    kept: list[str] = []
-    for word in ranked[: most * 6]:
-        parts = set(word.split())
-        covered = [other for other in kept if parts <= set(other.split()) or set(other.split()) <= parts]
-        if not covered:
-            kept.append(word)
-        elif len(parts) > 1 and covered == [other for other in covered if len(other.split()) == 1]:
-            # A pair says more than the word it holds, and stands where that word stood.
-            kept[kept.index(covered[0])] = word
-            kept = [other for other in kept if other == word or other not in covered]
-        if len(kept) == most:
-            break
-    return kept
+def _best_terms(ranked: Sequence[tuple[str, float]], most: int) -> list[str]:
+    """The best terms, no two of which share a word or a form of it. A pair of about their weight takes the place of its words.
+
+    Args:
+        ranked: (term, weight), best first.
+        most: terms wanted.
+    """
+    kept: list[tuple[str, float]] = []
+    for term, weight in ranked[: most * 8]:
+        alike = [other for other in kept if _share_a_word(term, other[0])]
+        if not alike:
+            kept += [(term, weight)] if len(kept) < most else []
+        elif all(other in term.split() and weight >= _PAIR_WEIGHT * own for other, own in alike):
+            kept = [(term, own[1]) if own == alike[0] else own for own in kept if own == alike[0] or own not in alike]
+    return [term for term, _ in kept]
+
+
+def _share_a_word(first: str, second: str) -> bool:
+    return any(_are_forms(one, other) for one in first.split() for other in second.split())
+
+
+def _are_forms(first: str, second: str) -> bool:
+    """Whether two words are the same but for their ends (`reservation`, `reservations`)."""
+    common = next(
+        (i for i, (one, other) in enumerate(zip(first, second, strict=False)) if one != other), min(len(first), len(second))
+    )
+    return first == second or (common >= _STEM and common >= min(len(first), len(second)) - 1)
 
 
 def _terms(text: str) -> Iterator[str]:
     """Words of a text, and pairs of neighbours among them, without case."""
-    words = [word for word in _words(normalise(text)) if not word.isdigit()]
+    words = [word for word in _words(normalise(text)) if not word.isdigit() and (len(word) > 1 or _UNSPACED.search(word))]
     telling = [word for word in words if _is_telling(word)]
     yield from telling
     for first, second in pairwise(words):
