@@ -49,7 +49,7 @@ def converted_model(folder: ModelFolder, form: Form, models: Path) -> Path:
     if not file.is_file():
         if form == "int8":
             require_nncf()
-        _LOG.info("Converting %s for this machine, once. This takes about half a minute.", folder.path.name)
+        _LOG.info("The embedding model is converted for this machine, once. This takes about half a minute.")
         _publish(folder, form, target)
     return file
 
