@@ -7,7 +7,7 @@ comes from `<data root>/settings.toml` and the environment (`settings.py`), read
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dagster import ConfigurableResource
 from dagster_duckdb import DuckDBResource
@@ -128,13 +128,17 @@ class EmbeddingResource(ConfigurableResource[Any]):
 class EngineResource(ConfigurableResource[Any]):
     """Who runs the work that is split into shards."""
 
-    kind: Literal["local"] = Field("local", description="local: this process")
+    settings: SettingsResource
 
     def open(self) -> Engine:
-        """The engine."""
-        from taxomind_resources.engine import LocalEngine
+        """The engine that the settings name.
 
-        return LocalEngine()
+        Raises:
+            Fault: `missing_extra`.
+        """
+        from taxomind_resources.engine import open_engine
+
+        return open_engine(self.settings.load().engine)
 
 
 def resources(data: str = "") -> dict[str, Any]:
@@ -152,5 +156,5 @@ def resources(data: str = "") -> dict[str, Any]:
         "vectors": VectorStoreResource(settings=settings, uri=""),
         "indexes": IndexStoreResource(settings=settings),
         "embedding": EmbeddingResource(settings=settings),
-        "engine": EngineResource(kind="local"),
+        "engine": EngineResource(settings=settings),
     }

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taxomind_resources.faults import Fault
 from taxomind_resources.files import sweep_temporary, write_atomically
+
+if TYPE_CHECKING:
+    from taxomind_resources.settings import EngineSettings
 
 
 class Worker(Protocol):
@@ -73,18 +76,51 @@ class LocalEngine:
         Raises:
             Fault: as `Engine.map_shards`.
         """
-        outputs = [out(shard) for shard in shards]
-        _check_distinct(shards, outputs)
-        for folder in {path.parent for path in outputs}:
-            sweep_temporary(folder)
+        outputs = open_outputs(shards, out)
         built: Worker | None = None
         for shard, path in zip(shards, outputs, strict=True):
             if not path.exists():
                 built = built or worker(config)
-                _write(built(_read(shard)), path)
+                answer_shard(built, shard, path)
             if on_done:
                 on_done(shard)
         return outputs
+
+
+def open_engine(settings: EngineSettings) -> Engine:
+    """The engine that the settings name.
+
+    Raises:
+        Fault: `missing_extra` when it is not installed.
+    """
+    if settings.kind == "local":
+        return LocalEngine()
+    from taxomind_resources.ray_engine import RayEngine
+
+    return RayEngine(settings)
+
+
+def open_outputs(shards: Sequence[Path], out: Callable[[Path], Path]) -> list[Path]:
+    """The outputs of shards; what a killed run left beside them is removed.
+
+    Raises:
+        Fault: `invalid_input` when two shards have one output.
+    """
+    outputs = [out(shard) for shard in shards]
+    _check_distinct(shards, outputs)
+    for folder in {path.parent for path in outputs}:
+        sweep_temporary(folder)
+    return outputs
+
+
+def answer_shard(worker: Worker, shard: Path, path: Path) -> None:
+    """Write `worker(shard)` to `path`, which then exists as a whole.
+
+    Raises:
+        Fault: `unreadable_file`, `storage_failed`, and what the worker raises.
+    """
+    rows = worker(_read(shard))
+    write_atomically(path, lambda temporary: pq.write_table(rows, temporary, compression="zstd"))
 
 
 def _check_distinct(shards: Sequence[Path], outputs: Sequence[Path]) -> None:
@@ -106,7 +142,3 @@ def _read(shard: Path) -> pa.Table:
             return file.read()
     except (OSError, pa.ArrowException) as error:
         raise Fault("unreadable_file", f"A shard cannot be read: {error}", value=str(shard), allowed="parquet") from error
-
-
-def _write(rows: pa.Table, path: Path) -> None:
-    write_atomically(path, lambda temporary: pq.write_table(rows, temporary, compression="zstd"))

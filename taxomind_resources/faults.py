@@ -58,6 +58,9 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
         "The language model gave no usable answer", 502, 1, "Ask again, or choose a model that follows a JSON schema."
     ),
     "missing_extra": FaultKind("An optional part is not installed", 501, 1, "Install the extra that the message names."),
+    "engine_failed": FaultKind(
+        "The engine lost its workers", 503, 1, "Check engine.address and run again; finished shards are kept."
+    ),
     "storage_failed": FaultKind("Stored data cannot be read or written", 500, 1, "`taxomind doctor` checks the storage."),
 }
 
@@ -97,6 +100,10 @@ class Fault(Exception):
         self.details = [dict(detail) for detail in details]
         super().__init__(self.render())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        shown = {"allowed": self.allowed, "next_step": self.next_step, "details": self.details}
+        return _from_another_process, (type(self), self.code, self.what, self.value, shown)
+
     def render(self) -> str:
         """The fault as lines of text for a terminal or a log."""
         lines = [f"{self.kind.title} [{self.code}]: {self.what}"]
@@ -121,3 +128,11 @@ class Fault(Exception):
             "next_step": self.next_step,
             "details": self.details,
         }
+
+
+def _from_another_process(kind: type[Fault], code: str, what: str, value: str | None, shown: Mapping[str, Any]) -> Fault:
+    """A fault as it was; its value has been turned into text already."""
+    fault = kind(code, what, **shown)
+    fault.value = value
+    fault.args = (fault.render(),)
+    return fault

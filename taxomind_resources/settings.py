@@ -192,6 +192,14 @@ class RerankerSettings(_Group):
     max_tokens: int | None = Field(None, ge=16, description="token limit of one pair; null = the model's own")
 
 
+class EngineSettings(_Group):
+    """Who classifies the shards of text files: this process, or workers of Ray on this machine or many."""
+
+    kind: Literal["local", "ray"] = Field("local", description="local: this process; ray: needs `taxomind[ray]`")
+    address: str | None = Field(None, description="address of a Ray cluster; null = Ray on this machine")
+    workers: int | None = Field(None, ge=1, description="Ray workers, each with its own models; null = one per machine")
+
+
 class LimitSettings(_Group):
     """What an input may be at most."""
 
@@ -217,6 +225,7 @@ class Settings(_Group):
     enrichment: EnrichmentSettings = EnrichmentSettings()  # type: ignore[call-arg]
     judge: JudgeSettings = JudgeSettings()  # type: ignore[call-arg]
     reranker: RerankerSettings = RerankerSettings()  # type: ignore[call-arg]
+    engine: EngineSettings = EngineSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     taxonomy: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict, description="groups of one taxonomy")
 

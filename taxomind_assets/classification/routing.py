@@ -52,7 +52,8 @@ def best_leaves(tree: Taxonomy, logits: NDArray[np.float32], k: int) -> NDArray[
     best = np.sort(_largest(scores.reshape(groups, size, b).max(axis=1).T, k), axis=1)
     members = (best[:, :, None] * size + np.arange(size)).reshape(b, k * size)
     picked = _largest(scores[members, np.arange(b)[:, None]], k)
-    return leaves[np.take_along_axis(members, picked, axis=1)]
+    found: NDArray[np.int32] = leaves[np.take_along_axis(members, picked, axis=1)]
+    return found
 
 
 def _largest(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
