@@ -51,7 +51,7 @@ $(VENV)/.bench: $(STAMP)
 	@touch $@
 
 bench: $(VENV)/.bench
-	@$(BIN)/python -m tests.bench $(DATA) --peers $(OPTIONS)
+	@$(BIN)/python -m tests.bench $(DATA) --peers --ablations --draws 20 $(OPTIONS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

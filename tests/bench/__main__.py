@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     records: list[Record] = merged(*(json.loads(file.read_text(encoding="utf-8")) for file in options.known))
     with ExitStack() as stack:
         work = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="taxomind-bench-")))
-        choice = Options(options.data, work, tuple(options.regimes), options.texts, _ways(options), options.ablations)
+        choice = Options(
+            options.data, work, tuple(options.regimes), options.texts, _ways(options), options.ablations, options.draws
+        )
         for bench_set, found in run(sets, choice, options.jobs):
             print(f"{bench_set.name}: {headline(found)}", file=sys.stderr, flush=True)
             records = merged(records, found, [about(load_settings(work).embedding.model, options.texts)])
@@ -62,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         "--known", type=Path, nargs="+", default=[], help="records of earlier runs, shown together with the new ones"
     )
     parser.add_argument("--ablations", action="store_true", help="the product without each of its features too")
+    parser.add_argument(
+        "--draws", type=int, default=0, metavar="N", help="the promises over N draws of the texts that fit the threshold too"
+    )
     parser.add_argument("--texts", type=int, default=1_000, help="test texts of a set, at most")
     parser.add_argument("--jobs", type=int, default=1, help="sets measured at a time")
     parser.add_argument("--work", type=Path, help="data root of the run, which keeps the vectors (default: a temporary folder)")

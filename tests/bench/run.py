@@ -14,7 +14,7 @@ from typing import Any
 
 from taxomind_resources.embedding import load_embedder
 from taxomind_resources.settings import load_settings
-from tests.bench import ablations
+from tests.bench import ablations, promise
 from tests.bench.ablations import ablated
 from tests.bench.material import BenchSet
 from tests.bench.measures import area_under_roc, measured
@@ -46,6 +46,7 @@ class Options:
         texts: test texts of a set, at most.
         ways: names of `WAYS`.
         ablations: also the product without each of its features.
+        draws: also the promises over this many draws of the texts that fit the threshold; 0 = not.
     """
 
     data: Path
@@ -54,6 +55,7 @@ class Options:
     texts: int
     ways: tuple[str, ...]
     ablations: bool = False
+    draws: int = 0
 
 
 def run(sets: Sequence[BenchSet], options: Options, jobs: int) -> Iterator[tuple[BenchSet, list[Record]]]:
@@ -105,6 +107,9 @@ def run_set(bench_set: BenchSet, options: Options) -> list[Record]:
         records += list(_outside(task, options))
     if options.ablations:
         records += [record for regime in ablations.REGIMES if regime in options.regimes for record in ablated(task, regime)]
+    if options.draws:
+        chosen = [regime for regime in promise.REGIMES if regime in options.regimes]
+        records += [record for regime in chosen for record in promise.draws(task, regime, options.draws)]
     return records
 
 
@@ -139,5 +144,5 @@ def merged(*parts: Iterable[Record]) -> list[Record]:
     """Records of several runs; of two of the same thing the later one counts, at the place of the first."""
     found: dict[tuple[Any, ...], Record] = {}
     for record in (record for part in parts for record in part):
-        found[tuple(record.get(name) for name in ("about", "set", "regime", "way", "outside", "without"))] = record
+        found[tuple(record.get(name) for name in ("about", "set", "regime", "way", "outside", "without", "promise"))] = record
     return list(found.values())

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any, Final
 
 from tests.bench import targets
+from tests.bench.promise import ALLOWED
 from tests.bench.run import OWN, Record
 from tests.bench.task import REGIMES
 
@@ -40,7 +41,7 @@ class Table:
 def tables(records: Sequence[Record]) -> list[Table]:
     """All tables that the records fill."""
     made = [behind(records), *(accuracy(records, regime) for regime in REGIMES)]
-    made += [confidence(records), promises(records), outside(records), ablation(records), cost(records)]
+    made += [confidence(records), promises(records), draws(records), outside(records), ablation(records), cost(records)]
     return [table for table in made if table.rows]
 
 
@@ -187,6 +188,34 @@ def promises(records: Sequence[Record]) -> Table:
     )
     header = ["regime", "set", "promise", "reached", "kept", "answered", "target", "depth", "target", "information"]
     return Table("Promised accuracy", note, header, rows)
+
+
+def draws(records: Sequence[Record]) -> Table:
+    """Promises over many draws of the texts that fit the threshold."""
+    rows = []
+    for record in (record for record in records if "draws" in record):
+        means = [_percent(record.get("reached")), _percent(record.get("answered")), _number(record.get("depth"), 2)]
+        counts = [
+            f"{record.get(name, 0)} of {record['proven']}" if record["proven"] else _NONE
+            for name in ("broken", "broken_surely")
+        ]
+        rows.append(
+            [
+                record["regime"],
+                record["set"],
+                str(record["promise"]),
+                f"{record['proven']} of {record['draws']}",
+                *means,
+                *counts,
+            ]
+        )
+    note = (
+        "Half of the test texts find the threshold, the others are answered with it; means over the draws. proven: draws that "
+        f"found a threshold; broken: draws that reached less than promised (at most {ALLOWED:.0%} should), surely: by more "
+        "than the 95 % interval of the answers."
+    )
+    header = ["regime", "set", "promise", "proven", "reached", "answered", "depth", "broken", "surely"]
+    return Table("Promised accuracy over draws", note, header, rows)
 
 
 def outside(records: Sequence[Record]) -> Table:

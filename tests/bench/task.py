@@ -67,7 +67,7 @@ class Task:
         views = node_texts(self.tree)
         texts = [text for view in VIEWS for text in views[view]]
         vectors = self.embedder.embed([text.text for text in texts], "document")
-        return build_index(self.tree, texts, vectors, self.embedder)
+        return build_index(self.tree, texts, vectors, self.embedder, self.settings.scoring.crosslingual)
 
     @cached_property
     def texts(self) -> list[Text]:

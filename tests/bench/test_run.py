@@ -114,6 +114,16 @@ def test_each_feature_is_switched_off_in_turn(bench_data, options):
     assert any(record["accuracy"] < whole["accuracy"] for record in parts)
 
 
+def test_promises_are_tried_over_draws(bench_data, options, monkeypatch):
+    monkeypatch.setattr("tests.bench.promise.PROMISES", (0.6, 0.999))
+    choice = replace(options, regimes=("all",), texts=1_000, ways=(), draws=3)
+    sixty, too_much = run_set(BenchSet(bench_data / "pets", "en"), choice)
+    assert (sixty["promise"], sixty["draws"], sixty["proven"]) == (60, 3, 3)
+    assert 0 <= sixty["broken_surely"] <= sixty["broken"] <= 3
+    assert sixty["reached"] > 0.6
+    assert too_much["proven"] == 0
+
+
 @pytest.mark.slow
 def test_several_processes_give_the_records_of_one(bench_data, default_settings):
     sets = [BenchSet(bench_data / "pets", "en"), BenchSet(bench_data / "flat", "en")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench.tables import Table, ablation, accuracy, behind, outside, promises, tables
+from tests.bench.tables import Table, ablation, accuracy, behind, draws, outside, promises, tables
 
 PROMISE = {
     "answers": 90,
@@ -46,6 +46,14 @@ def test_a_promise_outside_the_interval_is_not_kept():
     broken, proven = promises([record("taxomind", 0.6, promise_90=PROMISE, promise_95=PROMISE | {"reached_high": 0.96})]).rows
     assert broken[2:5] == ["90", "80.0 [70.0, 87.0]", "NO"]
     assert proven[4] == "yes"
+
+
+def test_draws_that_break_the_promise_are_counted_among_those_that_made_it():
+    made = {"set": "a", "regime": "all", "promise": 90, "draws": 20}
+    found = {"proven": 18, "broken": 2, "broken_surely": 0, "reached": 0.91, "answered": 0.8, "depth": 0.7, "information": 0.6}
+    proven, unproven = draws([made | found, made | {"proven": 0}]).rows
+    assert proven == ["all", "a", "90", "18 of 20", "91.0", "80.0", "0.70", "2 of 18", "0 of 18"]
+    assert unproven == ["all", "a", "90", "0 of 20", "-", "-", "-", "-", "-"]
 
 
 def test_strangers_have_their_target():
