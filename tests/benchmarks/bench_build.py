@@ -1,25 +1,19 @@
-"""What building an index costs beside embedding, what a change costs, and how memory grows with the texts of a file."""
+"""What building an index costs beside embedding, and what a change costs."""
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taxomind_assets.classification.classifier import Classifier
-from taxomind_assets.classification.text_readers import read_texts
 from taxomind_assets.taxonomy.tree import Taxonomy
 from taxomind_assets.views.index import NodeIndex
 from taxomind_resources.embedding import Embedder, load_embedder
 from taxomind_resources.embedding.spec import EmbeddingSpec
 from taxomind_resources.settings import load_settings
-from tests.benchmarks.material import PeakMemory, build, measured, occupations, short_texts, uncached
+from tests.benchmarks.material import build, measured, occupations, uncached
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,45 +77,12 @@ def building() -> list[str]:
     return rows
 
 
-def stream(count: int) -> None:
-    """Classify a file of `count` texts block by block; print rows, seconds and MiB above an index that is loaded and warm."""
-    settings = uncached()
-    embedder = load_embedder(settings.embedding, settings.data)
-    with tempfile.TemporaryDirectory() as folder:
-        saved = Path(folder) / "index"
-        saved.mkdir()
-        build(occupations(settings), embedder).save(saved)
-        classifier = Classifier(NodeIndex.load(saved), embedder, settings)
-        texts = short_texts(settings, 5_000)
-        file = Path(folder) / "texts.csv"
-        with file.open("w", encoding="utf-8") as target:
-            target.write("text_id,text\n")
-            target.writelines(f'{i},"{texts[i % 5_000].replace(chr(34), "")} {i // 5_000}"\n' for i in range(count))
-        classifier.classify(texts)
-        rows = 0
-        with PeakMemory() as peak:
-            start = time.perf_counter()
-            for block in read_texts(file, settings.text, settings.limits):
-                rows += classifier.classify(block.text).num_rows
-            seconds = time.perf_counter() - start
-    print(f"| {rows:,} texts streamed | {seconds:.0f} s | {peak.peak / 2**20:.0f} MiB | +{peak.mebibytes:.0f} MiB |")
-
-
 def main(argv: list[str] | None = None) -> None:
-    """Measure and print tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--texts", type=int, default=200_000, help="texts of the long file")
-    parser.add_argument("--stream", type=int, help="only stream a file of so many texts, in this process")
-    options = parser.parse_args(argv)
-    if options.stream:
-        stream(options.stream)
-        return
+    """Measure and print a table."""
+    argparse.ArgumentParser(description=__doc__).parse_args(argv)
     print(f"data root: {load_settings().data}\n")
     print("| building an index | texts embedded | embedding | everything else | together |\n| --- | --: | --: | --: | --: |")
     print("\n".join(building()), flush=True)
-    print("\n| classifying a file | time | resident at most | above the warm start |\n| --- | --: | --: | --: |", flush=True)
-    for count in (options.texts // 10, options.texts):  # each in a fresh process, so that the peaks are its own
-        subprocess.run([sys.executable, "-m", "tests.benchmarks.bench_build", "--stream", str(count)], check=True)
 
 
 if __name__ == "__main__":
