@@ -24,7 +24,7 @@ from taxomind_resources.faults import Fault
 from taxomind_resources.files import publishing, replace_bytes, storage_faults, sweep_temporary
 from taxomind_resources.keys import EMPTY_KEY
 from taxomind_resources.outputs import Outputs
-from taxomind_resources.tables import TABLES, Table
+from taxomind_resources.tables import TABLES, VIEWS, Table, View
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 STORAGE_VERSION: Final = "v1.0.0"
 #: How connections are opened; what else a query may not do is set on the open connection.
 CONNECTION_CONFIG: Final[Mapping[str, Any]] = MappingProxyType({"autoinstall_known_extensions": False})
+#: Tables first: views are made of them.
+_EVERY: Final[tuple[Table | View, ...]] = (*TABLES, *VIEWS)
 _KEY_MEANING: Final = "key of the taxonomy that the row belongs to"
 _TRIES: Final = 12
 #: Seconds to wait before the second try; each further wait is as much longer.
@@ -107,9 +109,9 @@ class Catalogue:
 
     def statements(self) -> list[str]:
         """The SQL that makes schemas, views and comments, in order, each without its semicolon."""
-        schemas = dict.fromkeys(table.schema for table in TABLES)
+        schemas = dict.fromkeys(table.schema for table in _EVERY)
         made = [f"CREATE SCHEMA IF NOT EXISTS {_name(schema)}" for schema in schemas]
-        return made + [statement for table in TABLES for statement in [self._view(table), *_comments(table)]]
+        return made + [statement for table in _EVERY for statement in [self._view(table), *_comments(table)]]
 
     def _answer(
         self, connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None
@@ -122,7 +124,7 @@ class Catalogue:
         connection.execute("SET TimeZone = 'UTC'")
         # Making a view lists its files, so only those are made whose name the statement contains (all for `SHOW ALL TABLES`).
         lowered = sql.lower()
-        for table in [table for table in TABLES if table.name in lowered] or TABLES:
+        for table in _mentioned(lowered):
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_name(table.schema)}")
             connection.execute(self._view(table))
         # DuckDB compares patterns with this list as they are written, the files found by them as they are.
@@ -174,7 +176,9 @@ class Catalogue:
         head = "-- Made by taxomind, which replaces it: the views of taxomind.duckdb, for `duckdb -init taxomind.sql`.\n"
         return head + "".join(f"{statement};\n" for statement in self.statements())
 
-    def _view(self, table: Table) -> str:
+    def _view(self, table: Table | View) -> str:
+        if isinstance(table, View):
+            return f"CREATE OR REPLACE VIEW {_full(table)} AS {table.sql}"
         folder = _glob_literal(self._outputs.root / table.schema / table.name)
         columns = ", ".join(["taxonomy_key", *(_name(column.name) for column in table.columns)])
         files = f"{folder}/taxonomy_key=*/*.parquet".replace("'", "''")
@@ -189,13 +193,22 @@ def _connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config=dict(CONNECTION_CONFIG))
 
 
-def _comments(table: Table) -> list[str]:
+def _mentioned(statement: str) -> Sequence[Table | View]:
+    """Tables and views whose names a statement contains, with those that they are made of, sources first."""
+    wanted = {table.full_name for table in _EVERY if table.name in statement}
+    for view in reversed(VIEWS):
+        if view.full_name in wanted:
+            wanted.update(view.sources)
+    return [table for table in _EVERY if table.full_name in wanted] or _EVERY
+
+
+def _comments(table: Table | View) -> list[str]:
     meanings = {"taxonomy_key": _KEY_MEANING} | {column.name: column.meaning for column in table.columns}
     view = f"COMMENT ON VIEW {_full(table)} IS {_literal(f'One row is {table.row}.')}"
     return [view, *(f"COMMENT ON COLUMN {_full(table)}.{_name(name)} IS {_literal(text)}" for name, text in meanings.items())]
 
 
-def _full(table: Table) -> str:
+def _full(table: Table | View) -> str:
     return f"{_name(table.schema)}.{_name(table.name)}"
 
 

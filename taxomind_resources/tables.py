@@ -46,6 +46,23 @@ class Table:
         return pa.schema([pa.field(c.name, c.type, c.nullable) for c in self.columns])
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view `schema.name` that joins tables; it has no files. `sources`: tables and views that `sql` reads."""
+
+    schema: str
+    name: str
+    row: str
+    columns: tuple[Column, ...]
+    sources: tuple[str, ...]
+    sql: str
+
+    @property
+    def full_name(self) -> str:
+        """Name in SQL."""
+        return f"{self.schema}.{self.name}"
+
+
 def _column(name: str, type_: pa.DataType, meaning: str, *, null: bool = False) -> Column:
     return Column(name, type_, meaning, null)
 
@@ -100,6 +117,47 @@ _REJECTED = (
 
 _EVIDENCE = pa.list_(pa.struct([("correction_id", _text), ("code", _text), ("text", _text)]))
 _ALTERNATIVES = pa.list_(pa.struct([("code", _text), ("label", _text), ("confidence", _float)]))
+
+_RESULT_COLUMNS = (
+    _column("batch_id", _text, "16 hex digits: hash of the content of the input file"),
+    _column("source_file", _text, "name of the input file"),
+    _column("row", pa.int64(), "number of the text in its file, from 1"),
+    _column("text_id", _text, "id of the text as given, or its row number"),
+    _column("text", _text, "the text that was classified"),
+    _column("language", _text, "language as given, '' when not stated"),
+    _column("code", _text, "answer; null = abstained", null=True),
+    _column("label", _text, "label of the answer", null=True),
+    _column("level", _int, "the answer's own level; 0 = abstained"),
+    _column("path", _TEXTS, "codes from the top node to the answer"),
+    _column("confidence", _float, "probability that the answer is the right node or above it (0..1)"),
+    _column("level_confidences", pa.list_(_float), "the same for each node of the path; never rising with depth"),
+    _column("stop_reason", _text, "why the path ends where it ends"),
+    _column("ambiguous", _bool, "true when a person should look"),
+    _column("alternatives", _ALTERNATIVES, "the next best nodes at the stop"),
+    _column("top_codes", _TEXTS, "ranked leaf candidates, best first"),
+    _column("leaf_confidence", _float, "probability of the best leaf (0..1)"),
+    _column("validation_status", _text, "scoped validation of the older rules; null = not used", null=True),
+    _column("validation_override_code", _text, "code that the validation put in place", null=True),
+    _column("validation_margin", _float, "lead of the best leaf over the best leaf below the answer", null=True),
+    _column("validation_stability_gap", _float, "lead of the best leaf over the next", null=True),
+    _column("error_code", _text, "code of a fault that concerns this text alone", null=True),
+    _column("error", _text, "the fault in words", null=True),
+    _column("taxonomy_version", _text, "taxonomy version"),
+    _column("index_version", _text, "node index version"),
+    _column("evidence_version", _text, "version of the learned evidence, '' = none"),
+    _column("calibration_version", _text, "version of the calibration"),
+    _column("settings_version", _text, "hash of the settings that decide"),
+    _column("classified_at", _TIME, "when"),
+)
+
+_RETAG_COLUMNS = (
+    _column("run", _text, "retag run that made the answer"),
+    _column("why", _text, "why the text was classified again: split, gone, added, abstained or under"),
+    _column("outcome", _text, "same, moved, deeper, shallower, abstained, unsure, human or error"),
+    _column("old_code", _text, "answer before; null = abstained", null=True),
+    _column("old_confidence", _float, "its confidence (0..1)"),
+    _column("old_version", _text, "taxonomy version of the answer before"),
+)
 
 TABLES: Final[tuple[Table, ...]] = (
     Table("taxonomy", "nodes", "a node of the current version", _NODE_COLUMNS),
@@ -229,6 +287,59 @@ TABLES: Final[tuple[Table, ...]] = (
             _column("index_version", _text, "node index that decided"),
         ),
     ),
+    Table(
+        "taxonomy",
+        "retag_runs",
+        "a retag run",
+        (
+            _column("run", _text, "identity: number of the run"),
+            _column("state", _text, "planned, running, paused_cost, completed, canceled or failed"),
+            _column("applied", _bool, "its answers stand in the place of the stored ones"),
+            _column("taxonomy_version", _text, "version that the texts are classified with"),
+            _column("index_version", _text, "node index that they are classified with"),
+            _column("strategy", _text, "router = the classifier; llm = with second opinions of the language model"),
+            _column("selection", _text, "which stored answers were chosen, as JSON"),
+            _column("texts", pa.int64(), "texts to classify"),
+            _column("questions", pa.int64(), "calls of the language model that were expected"),
+            _column("tokens", pa.int64(), "tokens that were expected, read and written"),
+            _column("cost", pa.float64(), "US dollars that were expected; null = the price is not known", null=True),
+            _column("spent", pa.float64(), "US dollars spent; null = the price is not known", null=True),
+            _column(
+                "history",
+                pa.list_(pa.struct([("at", _TIME), ("by", _text), ("what", _text)])),
+                "what happened to the run, in order",
+            ),
+        ),
+    ),
+    Table("taxonomy", "retag_texts", "a text that a retag run classified again", (*_RETAG_COLUMNS, *_RESULT_COLUMNS)),
+    Table(
+        "taxonomy",
+        "retag_plans",
+        "a stored answer that a retag run has to look at again",
+        (
+            _column("run", _text, "the retag run"),
+            _column("why", _text, "as in taxonomy.retag_texts"),
+            _column("options", _TEXTS, "codes that a split node became: only they can be the answer; else none"),
+            _column("batch_id", _text, "as in classification.results"),
+            _column("source_file", _text, "name of the input file"),
+            _column("row", pa.int64(), "number of the text in its file, from 1"),
+            _column("text_id", _text, "id of the text"),
+            _column("text", _text, "the text"),
+            _column("language", _text, "language as given"),
+            _column("old_code", _text, "answer before; null = abstained", null=True),
+            _column("old_path", _TEXTS, "its path"),
+            _column("old_confidence", _float, "its confidence (0..1)"),
+            _column("old_level_confidences", pa.list_(_float), "the same for each node of the path"),
+            _column("old_version", _text, "taxonomy version of the answer before"),
+            _column("human", _bool, "a person has placed the text: it is not classified again"),
+        ),
+    ),
+    Table(
+        "taxonomy",
+        "retagged",
+        "an answer of a retag run that was applied: it stands in the place of the stored one",
+        (_column("applied_at", _TIME, "when"), *_RETAG_COLUMNS, *_RESULT_COLUMNS),
+    ),
     Table("taxonomy", "rejected_rows", "a taxonomy row, or a whole file, that was refused", _REJECTED),
     Table(
         "views",
@@ -259,42 +370,7 @@ TABLES: Final[tuple[Table, ...]] = (
             _column("libraries", _text, "library versions, as JSON"),
         ),
     ),
-    Table(
-        "classification",
-        "results",
-        "a text's answer",
-        (
-            _column("batch_id", _text, "16 hex digits: hash of the content of the input file"),
-            _column("source_file", _text, "name of the input file"),
-            _column("row", pa.int64(), "number of the text in its file, from 1"),
-            _column("text_id", _text, "id of the text as given, or its row number"),
-            _column("text", _text, "the text that was classified"),
-            _column("language", _text, "language as given, '' when not stated"),
-            _column("code", _text, "answer; null = abstained", null=True),
-            _column("label", _text, "label of the answer", null=True),
-            _column("level", _int, "the answer's own level; 0 = abstained"),
-            _column("path", _TEXTS, "codes from the top node to the answer"),
-            _column("confidence", _float, "probability that the answer is the right node or above it (0..1)"),
-            _column("level_confidences", pa.list_(_float), "the same for each node of the path; never rising with depth"),
-            _column("stop_reason", _text, "why the path ends where it ends"),
-            _column("ambiguous", _bool, "true when a person should look"),
-            _column("alternatives", _ALTERNATIVES, "the next best nodes at the stop"),
-            _column("top_codes", _TEXTS, "ranked leaf candidates, best first"),
-            _column("leaf_confidence", _float, "probability of the best leaf (0..1)"),
-            _column("validation_status", _text, "scoped validation of the older rules; null = not used", null=True),
-            _column("validation_override_code", _text, "code that the validation put in place", null=True),
-            _column("validation_margin", _float, "lead of the best leaf over the best leaf below the answer", null=True),
-            _column("validation_stability_gap", _float, "lead of the best leaf over the next", null=True),
-            _column("error_code", _text, "code of a fault that concerns this text alone", null=True),
-            _column("error", _text, "the fault in words", null=True),
-            _column("taxonomy_version", _text, "taxonomy version"),
-            _column("index_version", _text, "node index version"),
-            _column("evidence_version", _text, "version of the learned evidence, '' = none"),
-            _column("calibration_version", _text, "version of the calibration"),
-            _column("settings_version", _text, "hash of the settings that decide"),
-            _column("classified_at", _TIME, "when"),
-        ),
-    ),
+    Table("classification", "results", "a text's answer", _RESULT_COLUMNS),
     Table(
         "classification",
         "explanations",
@@ -559,6 +635,52 @@ TABLES: Final[tuple[Table, ...]] = (
         ),
     ),
     Table("reports", "rejected_rows", "a row with a known code that was refused", _REJECTED),
+)
+
+VIEWS: Final[tuple[View, ...]] = (
+    View(
+        "classification",
+        "current_results",
+        "a text's answer as it stands now: that of the last retag run that was applied, else the stored one",
+        (*_RESULT_COLUMNS, _column("retag_run", _text, "the retag run; null = none", null=True)),
+        ("classification.results", "taxonomy.retagged"),
+        """
+        WITH applied AS (
+            SELECT * FROM taxonomy.retagged
+            QUALIFY row_number() OVER (PARTITION BY taxonomy_key, batch_id, row ORDER BY applied_at DESC) = 1
+        )
+        SELECT *, NULL::VARCHAR AS retag_run FROM classification.results AS r ANTI JOIN applied AS a
+            ON a.taxonomy_key = r.taxonomy_key AND a.batch_id = r.batch_id AND a.row = r.row
+            AND a.classified_at > r.classified_at
+        UNION ALL BY NAME
+        SELECT * EXCLUDE (applied_at, run, why, outcome, old_code, old_confidence, old_version), run AS retag_run
+            FROM applied AS a SEMI JOIN classification.results AS r
+            ON a.taxonomy_key = r.taxonomy_key AND a.batch_id = r.batch_id AND a.row = r.row
+            AND a.classified_at > r.classified_at
+        """,
+    ),
+    View(
+        "classification",
+        "results_by_edition",
+        "a text's answer, in the codes of one edition of the taxonomy",
+        (
+            *_RESULT_COLUMNS,
+            _column("retag_run", _text, "the retag run that gave the answer; null = none", null=True),
+            _column("given_edition", _int, "edition that the answer was given in; `code` is one of its codes"),
+            _column("edition", _int, "edition that is asked for"),
+            _column("edition_code", _text, "the answer in the codes of `edition`; null = it has no counterpart", null=True),
+            _column("relation", _text, "same, recoded, merged, split, regrouped or gone"),
+            _column("targets", _int, "codes that it became; more than 1: one row for each of them"),
+        ),
+        ("classification.current_results", "taxonomy.versions", "taxonomy.crosswalk"),
+        """
+        SELECT r.*, v.edition AS given_edition, x.to_edition AS edition, x.new_code AS edition_code, x.relation, x.targets
+        FROM classification.current_results AS r
+        JOIN taxonomy.versions AS v ON v.taxonomy_key = r.taxonomy_key AND v.version = r.taxonomy_version
+        JOIN taxonomy.crosswalk AS x
+            ON x.taxonomy_key = r.taxonomy_key AND x.from_edition = v.edition AND x.old_code = r.code
+        """,
+    ),
 )
 
 BY_NAME: Final[Mapping[str, Table]] = {table.full_name: table for table in TABLES}

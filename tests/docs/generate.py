@@ -25,7 +25,7 @@ from taxomind_assets.inputs import REASONS
 from taxomind_assets.reports.definitions import MEASURES
 from taxomind_resources.faults import FAULTS
 from taxomind_resources.settings import ENV_PREFIX, Settings
-from taxomind_resources.tables import TABLES, Table
+from taxomind_resources.tables import TABLES, VIEWS, Table, View
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 MARKER = "<!-- below: made from the code by `make docs` -->\n\n"
@@ -57,9 +57,10 @@ def sql_type(type_: pa.DataType) -> str:
 
 def tables_page() -> list[str]:
     """Every table with its columns."""
-    lines = as_table(["table", "one row is"], ([f"[{t.full_name}](#{_anchor(t.full_name)})", t.row] for t in TABLES))
-    seen: dict[Any, Table] = {}
-    for table in TABLES:
+    every = (*TABLES, *VIEWS)
+    lines = as_table(["table", "one row is"], ([f"[{t.full_name}](#{_anchor(t.full_name)})", t.row] for t in every))
+    seen: dict[Any, Table | View] = {}
+    for table in every:
         lines += ["", f"## {table.full_name}", "", f"One row is {table.row}.", ""]
         same = seen.setdefault(table.columns, table)
         if same is not table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from taxomind_resources.tables import TABLES
+from taxomind_resources.tables import TABLES, VIEWS
 from tests.docs import generate
 
 
@@ -32,7 +32,7 @@ def test_check_names_a_page_that_differs_and_writes_nothing(tmp_path, monkeypatc
 @pytest.mark.slow
 def test_types_of_columns_are_those_of_the_duckdb_views(built):
     with duckdb.connect(str(built / "taxomind.duckdb"), read_only=True) as connection:
-        for table in TABLES:
+        for table in (*TABLES, *VIEWS):
             described = connection.execute(f"DESCRIBE {table.full_name}").fetchall()
             shown = {name: type_.replace('"', "") for name, type_, *_ in described}
             stated = {column.name: generate.sql_type(column.type) for column in table.columns}

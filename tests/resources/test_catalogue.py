@@ -25,7 +25,7 @@ from taxomind_resources.faults import Fault
 from taxomind_resources.files import folder_name
 from taxomind_resources.keys import EMPTY_KEY
 from taxomind_resources.outputs import Outputs
-from taxomind_resources.tables import TABLES
+from taxomind_resources.tables import TABLES, VIEWS
 
 COVERAGE = "reports.coverage"
 DIFFICULT_KEYS = [
@@ -69,7 +69,7 @@ def rows_in(file: Path, sql: str) -> list[tuple[object, ...]]:
 
 def test_every_table_is_a_valid_empty_view_from_the_first_minute(catalogue):
     assert catalogue.publish()
-    for table in TABLES:
+    for table in (*TABLES, *VIEWS):
         with duckdb.connect(str(catalogue.file), read_only=True) as connection:
             result = connection.execute(f"SELECT * FROM {table.full_name}")
             assert [column[0] for column in result.description] == ["taxonomy_key", *(c.name for c in table.columns)]
@@ -82,10 +82,10 @@ def test_views_and_columns_carry_their_meaning(catalogue):
     views = dict(
         rows_in(catalogue.file, "SELECT schema_name || '.' || view_name, comment FROM duckdb_views() WHERE NOT internal")
     )
-    assert views == {table.full_name: f"One row is {table.row}." for table in TABLES}
+    assert views == {table.full_name: f"One row is {table.row}." for table in (*TABLES, *VIEWS)}
     sql = "SELECT schema_name || '.' || table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal"
     columns = {(table, column): comment for table, column, comment in rows_in(catalogue.file, sql)}
-    for table in TABLES:
+    for table in (*TABLES, *VIEWS):
         assert columns[table.full_name, "taxonomy_key"]
         assert {column.name: columns[table.full_name, column.name] for column in table.columns} == {
             column.name: column.meaning for column in table.columns
@@ -213,7 +213,7 @@ def test_query_answers_joins_parameters_and_listings(catalogue, data, coverage):
     Outputs(data).write(COVERAGE, "k", coverage(0.1, 0.2))
     sql = f"SELECT a.threshold FROM {COVERAGE} a JOIN {COVERAGE} b USING (report_id) WHERE b.threshold = $t ORDER BY 1"
     assert catalogue.query(sql, {"t": 0.2})["threshold"].to_pylist() == [0.1, 0.2]
-    assert catalogue.query("SHOW ALL TABLES").num_rows == len(TABLES)
+    assert catalogue.query("SHOW ALL TABLES").num_rows == len(TABLES) + len(VIEWS)
     assert catalogue.query("SELECT 1 AS x").to_pylist() == [{"x": 1}]
     assert catalogue.query(f"EXPLAIN SELECT * FROM {COVERAGE}").num_rows == 1
 
@@ -296,7 +296,7 @@ def test_killed_publisher_leaves_a_whole_file(catalogue, data):
             process.stdout.readline()
             time.sleep(chance.uniform(0, 0.1))
             process.send_signal(signal.SIGKILL)
-        assert rows_in(catalogue.file, "SELECT count(*) FROM duckdb_views() WHERE NOT internal") == [(len(TABLES),)]
+        assert rows_in(catalogue.file, "SELECT count(*) FROM duckdb_views() WHERE NOT internal") == [(len(TABLES) + len(VIEWS),)]
     catalogue.publish(force=True)
     assert sorted(os.listdir(data)) == ["outputs", "taxomind.duckdb", "taxomind.sql"]
 
