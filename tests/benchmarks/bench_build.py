@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taxomind_assets.taxonomy.tree import Taxonomy
-from taxomind_assets.views.index import NodeIndex
 from taxomind_resources.embedding import Embedder, load_embedder
 from taxomind_resources.embedding.spec import EmbeddingSpec
 from taxomind_resources.settings import load_settings
