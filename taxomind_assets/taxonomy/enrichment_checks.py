@@ -187,7 +187,9 @@ def _speaks_of_task(text: str, own: str, given: str) -> bool:
 
 def _names(text: str, about: Subject) -> bool:
     words = f" {normalise(text)} "
-    return any(f" {normalise(name)} " in words for name in (about.text.label, about.code) if normalise(name))
+    names = [normalise(about.text.label), normalise(about.code)]
+    # A code of one sign ("a", "1") is no name: such words stand in many phrases.
+    return any(f" {name} " in words for name in names if len(name) > 1)
 
 
 def _is_copied(text: str, own: str, about: Subject) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -282,3 +285,52 @@ def test_a_bucket_that_was_not_written_is_asked_again_from_the_answers_on_disk(e
     assert len(llm_server.requests) == 4
     assert (report.spent.cached, report.spent.input_tokens) == (4, 0)
     assert tree.nodes[1].added
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_without_paying_twice(outputs, llm_server, tmp_path, monkeypatch):
+    """Kill -9 between answers, again and again, until the whole is done: each question has reached the endpoint once."""
+    llm_server.delay_s = 0.05
+    llm_server.model = lambda data: json.dumps({**EMPTY, "examples": [f"a text about {data['label'].lower()} alone"]})
+    script = tmp_path / "run.py"
+    script.write_text(KILLED.format(url=llm_server.url, data=outputs.root.parent, cache=tmp_path / "answers.sqlite"))
+    for _ in range(3):
+        asked = len(llm_server.requests)
+        process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while len(llm_server.requests) < asked + 12 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        assert len(llm_server.requests) > asked
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    asked = [json.loads(body["messages"][-1]["content"])["label"] for body in llm_server.requests]
+    # What was under way at the moment of a kill had no answer yet and is asked again; nothing else is.
+    assert len(set(asked)) == 95
+    assert len(asked) <= 95 + 3 * 4
+    rows_ = outputs.read("taxonomy.enrichment", "many").to_pylist()
+    assert len([row for row in rows_ if row["kind"] == "question"]) == 95
+    assert len({row["text"] for row in rows_ if row["status"] == "accepted"}) == 95
+
+
+KILLED = """
+from pathlib import Path
+from taxomind_assets.taxonomy.enrichment import Enricher
+from taxomind_assets.taxonomy.enrichment_store import EnrichmentStore
+from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
+from taxomind_resources.llm import LlmClient
+from taxomind_resources.outputs import Outputs
+from taxomind_resources.settings import EnrichmentSettings, LlmSettings
+import taxomind_assets.taxonomy.enrichment as module
+
+module._CHUNK = 8
+things = "apple boat chair door engine flute garden hammer island jacket kettle lamp mirror needle oven pencil quilt rope sail"
+names = [f"{{first}} {{second}}" for first in ("red", "blue", "green", "white", "black") for second in things.split()]
+tree = Taxonomy.build("many", [Node(f"n{{i}}", None, 1, (NodeText("en", name),)) for i, name in enumerate(names)], version="1")
+settings = LlmSettings(model="m", base_url="{url}", requests_per_minute=60000, concurrency=4)
+client = LlmClient(settings, Path("{cache}"))
+work = Enricher(tree, EnrichmentStore(Outputs(Path("{data}")), "many"), client, EnrichmentSettings(), model="m")
+report = work.run(work.plan())
+assert report.left == 0 and not report.failed, report
+"""
