@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -140,3 +142,8 @@ def test_whatever_a_model_writes_every_text_is_accepted_or_has_a_known_reason(te
 )
 def test_language_is_told_by_script_and_dictionary(text, language, source, expected):
     assert is_in_language(text, language, source=source) is expected
+
+
+def test_every_reason_of_a_refusal_is_documented():
+    page = (Path(__file__).parents[3] / "docs" / "concepts.md").read_text(encoding="utf-8")
+    assert [reason for reason in REFUSALS if f"| `{reason}` |" not in page] == []
