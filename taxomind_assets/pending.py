@@ -122,17 +122,25 @@ def embedding_digest(settings: Settings, key: str) -> str:
     own = settings.for_taxonomy(key)
     values = own.embedding.model_dump(mode="json", include=_VECTOR_SETTINGS)
     # The probabilities of an index are fitted beside the student that scores with it.
-    values["crosslingual"] = own.scoring.crosslingual
+    values |= {"crosslingual": own.scoring.crosslingual, "adapt": own.scoring.adapt}
     if own.enrichment.enabled or not own.enrichment.apply:
         values["enrichment"] = own.enrichment.model_dump(mode="json", exclude={"concurrency", "max_cost"})
         values["llm"] = own.llm.model if own.enrichment.enabled else ""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def report_digest(labelled_digest: str, index_version: str, settings: Settings, key: str) -> str:
-    """What a report is made from: the labelled files, the index, and the settings that decide or name columns."""
+def report_digest(labelled_digest: str, index_version: str, settings: Settings, key: str, learned: str | None = None) -> str:
+    """What a report is made from: the labelled files, the index, and the settings that decide or name columns.
+
+    Args:
+        labelled_digest: state of the labelled files.
+        index_version: the index.
+        settings: the shared settings.
+        key: taxonomy key.
+        learned: digest of the evidence, when there is any.
+    """
     own = settings.for_taxonomy(key)
-    used = f"{own.deciding_version()}\n{own.report.model_dump_json()}"
+    used = "\n".join([own.deciding_version(), own.report.model_dump_json(), *([learned] if learned else [])])
     return f"{labelled_digest}:{index_version}:{hashlib.sha256(used.encode()).hexdigest()[:12]}"
 
 
@@ -228,7 +236,7 @@ def pending_report(key: str, settings: Settings, inbox: Inbox, outputs: Outputs,
         # A report on files that are gone would be taken for one on what is there.
         measured = made.partition(":")[0]
         return f"{measured}-removed" if measured else "", ""
-    wanted = report_digest(labelled, version, settings, key)
+    wanted = report_digest(labelled, version, settings, key, outputs.digest("learning.centroids", key))
     is_new = made.partition(":")[0] != labelled
     return labelled if is_new else "", "" if is_new or made == wanted else wanted
 

@@ -66,7 +66,8 @@ def stop_calibration(
 ) -> MaterializeResult[Any]:
     """What labelled texts say about how sure an answer must be: temperatures, and a threshold that keeps the accuracy target.
 
-    Without enough labelled texts the calibration of the node index serves, which needs none and proves nothing.
+    Corrected and confirmed answers are labelled texts as well, 2,000 of them at most; each is scored as if it had not been
+    corrected. Without enough texts the calibration of the node index serves, which needs none and proves nothing.
     """
     opened = settings.load(), inbox.open(), outputs.open()
     result = for_each_key(context, lambda key: _calibrate(key, *opened))
@@ -76,24 +77,36 @@ def stop_calibration(
 
 def _calibrate(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs") -> Written:
     from taxomind_assets.classification.classifier import Classifier
-    from taxomind_assets.classification.own_labels import FEWEST_TEXTS, calibration_table, described, label_calibration
+    from taxomind_assets.classification.own_labels import (
+        FEWEST_TEXTS,
+        calibration_table,
+        described,
+        label_calibration,
+        with_corrections,
+    )
+    from taxomind_assets.learning.gathering import labelled_corrections, stored_corrections
     from taxomind_assets.reports.sources import read_labelled
 
     digest, files = inbox.digest(key, "labelled"), inbox.files(key, "labelled")
     classifier = Classifier.load(key, settings)
     # Refused rows are told by the error report, which reads the same files.
     targets = read_labelled(classifier.tree, files, classifier.settings, lambda rows: None).targets
-    texts = targets["text"].to_pylist()
-    found = label_calibration(classifier, texts, targets["codes"].to_pylist())
+    labelled = targets["text"].to_pylist(), targets["codes"].to_pylist()
+    told = labelled_corrections(classifier.tree, stored_corrections(outputs, key, status="applied"))
+    texts, codes, corrected = with_corrections(*labelled, *told)
+    found = label_calibration(classifier, texts, codes)
     if found is None:
         outputs.write(CALIBRATIONS, key, BY_NAME[CALIBRATIONS].arrow.empty_table(), digest=digest)
         note = f"{len(texts):,} labelled texts; a calibration needs {FEWEST_TEXTS}. The one of the node index serves."
-        return Written(classifier.index.calibration.version, 0, {"note": note, "labelled texts": len(texts)})
+        return Written(
+            classifier.index.calibration.version, 0, {"note": note, "labelled texts": len(texts), "corrected": corrected}
+        )
     outputs.write(CALIBRATIONS, key, calibration_table(found, classifier.index.version, len(texts)), digest=digest)
     figures = {"threshold": found.threshold, "accuracy target": found.accuracy_target}
     metadata = {
         "result": described(found, len(texts)),
         "labelled texts": len(texts),
+        "corrected": corrected,
         "proven": found.proven,
         "temperature, encoder not trusted": found.temperature[0],
         "temperature, encoder trusted": found.temperature[1],

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -23,6 +24,7 @@ from taxomind_assets.classification.routing import Route, route
 from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.classification.stopping import force_leaf, stop_by_mass
 from taxomind_assets.learning.evidence import Evidence
+from taxomind_assets.views.adaptation import adapted_embedder
 from taxomind_assets.views.index import NodeIndex
 from taxomind_assets.views.texts import clean
 from taxomind_resources.crosslingual.lazy import open_student
@@ -57,7 +59,8 @@ class Classifier:
 
     Args:
         index: the node index.
-        embedder: the model that the index was made with.
+        embedder: the model that the index was made with; its vectors are brought into the space of the index here, so that all
+            vectors that the methods take are made by this object's own `embedder`.
         settings: settings of this taxonomy.
         calibration: numbers that make probabilities; the index's own when None.
         scorer: a scorer of this index that exists already.
@@ -73,7 +76,7 @@ class Classifier:
         scorer: Scorer | None = None,
     ) -> None:
         self.index = index
-        self.embedder = embedder
+        self.embedder = adapted_embedder(embedder, index.adaptation)
         self.settings = settings
         self.calibration = calibration or index.calibration
         self.student = open_student(settings.scoring.crosslingual, embedder.spec)
@@ -100,7 +103,8 @@ class Classifier:
         outputs = Outputs(shared.data)
         classifier = cls(index, embedder, own, stored_calibration(outputs, key, index.version))
         _check_student(classifier)
-        return classifier.with_evidence(stored_evidence(outputs, key, index))
+        evidence = stored_evidence(outputs, key, index)
+        return classifier.with_evidence(replace(evidence, vectors=index.placed(evidence.vectors)))
 
     def with_calibration(self, calibration: Calibration) -> Classifier:
         """The same classifier with other numbers."""
@@ -115,7 +119,7 @@ class Classifier:
         if self.settings.scoring.use_updated_evidence:
             rows = EvidenceRows.of(evidence, self.tree.position)
             view = EvidenceView(self.scorer.base, rows) if len(rows) else None
-        return self._with_scorer(self.scorer.with_evidence(view))
+        return self.with_scorer(self.scorer.with_evidence(view))
 
     def learn(self, texts: Sequence[str], codes: Sequence[str]) -> Classifier:
         """The same classifier with further evidence, at once: what exists already is shared, not made anew.
@@ -137,9 +141,10 @@ class Classifier:
         known = self.scorer.evidence
         if known is None:
             return self.with_evidence(Evidence.of(cleaned, codes, vectors))
-        return self._with_scorer(self.scorer.with_evidence(known.with_more(cleaned, codes, vectors)))
+        return self.with_scorer(self.scorer.with_evidence(known.with_more(cleaned, codes, vectors)))
 
-    def _with_scorer(self, scorer: Scorer) -> Classifier:
+    def with_scorer(self, scorer: Scorer) -> Classifier:
+        """The same classifier with another scorer of its index."""
         return Classifier(self.index, self.embedder, self.settings, self.calibration, scorer=scorer)
 
     @property
@@ -164,7 +169,7 @@ class Classifier:
         Args:
             texts: one text, a list of b texts, or a pandas or Arrow table with a column `text`; an empty text gets no answer
                 and an error of its own.
-            vectors: float32[b, d] unit rows, when they are known already.
+            vectors: float32[b, d] unit rows made by `embedder`, when they are known already.
 
         Returns:
             A table with the columns of `classification.results` from `text` to `error`, and the versions.
@@ -208,7 +213,7 @@ class Classifier:
 
         Args:
             texts: b texts, at most about `block_size`: all of them are scored at once.
-            vectors: float32[b, d] unit rows, when they are known already.
+            vectors: float32[b, d] unit rows made by `embedder`, when they are known already.
 
         Raises:
             Fault: as `classify`.

@@ -20,6 +20,8 @@ from taxomind_assets.classification.label_calibration import (
     text_share,
 )
 from taxomind_assets.classification.self_calibration import nowhere_energy
+from taxomind_assets.classification.unseen_evidence import unseen
+from taxomind_assets.views.texts import normalise
 from taxomind_resources.tables import BY_NAME
 
 if TYPE_CHECKING:
@@ -33,12 +35,16 @@ TABLE: Final = "classification.calibrations"
 FEWEST_TEXTS: Final = 50
 #: Labelled texts that a calibration looks at; more would only cost time.
 MOST_TEXTS: Final = 20_000
+#: Corrected texts among them.
+MOST_CORRECTIONS: Final = 2_000
 _SALT: Final = "calibration"
 _FOLDS: Final = "report"
 
 
 def label_calibration(classifier: Classifier, texts: Sequence[str], codes: Sequence[Sequence[str]]) -> Calibration | None:
     """The calibration that labelled texts make of an index's own; None when there are too few.
+
+    Texts that are evidence themselves are scored by the evidence of all others.
 
     Args:
         classifier: the classifier of the index.
@@ -50,8 +56,24 @@ def label_calibration(classifier: Classifier, texts: Sequence[str], codes: Seque
     order = sorted(range(len(texts)), key=lambda i: text_share(texts[i], _SALT))[:MOST_TEXTS]
     chosen = [texts[i] for i in order]
     gold = [[classifier.tree.position[code] for code in codes[i]] for i in order]
-    labelled = score_labelled(classifier.scorer, chosen, classifier.embedder.embed(chosen, "query"), gold)
+    labelled = score_labelled(unseen(classifier).scorer, chosen, classifier.embedder.embed(chosen, "query"), gold)
     return _calibrated(classifier, chosen, labelled)
+
+
+def with_corrections(
+    texts: Sequence[str], codes: Sequence[list[str]], corrected: Sequence[str], corrected_codes: Sequence[list[str]]
+) -> tuple[list[str], list[list[str]], int]:
+    """Labelled texts, and corrected texts that are not among them, at most `MOST_CORRECTIONS` by a hash.
+
+    The bound keeps the time that one more correction takes; which of them are taken changes little from one to the next.
+
+    Returns:
+        (texts, codes of each, number of corrected texts).
+    """
+    known = {normalise(text) for text in texts}
+    further = [i for i, text in enumerate(corrected) if normalise(text) not in known]
+    taken = sorted(further, key=lambda i: text_share(corrected[i], _SALT))[:MOST_CORRECTIONS]
+    return [*texts, *(corrected[i] for i in taken)], [*codes, *(corrected_codes[i] for i in taken)], len(taken)
 
 
 def _calibrated(classifier: Classifier, texts: Sequence[str], labelled: LabelledLogits) -> Calibration:
@@ -71,14 +93,15 @@ def _calibrated(classifier: Classifier, texts: Sequence[str], labelled: Labelled
 
 
 def unseen_answers(classifier: Classifier, texts: Sequence[str], codes: Sequence[Sequence[str]]) -> pa.Table:
-    """Answers to labelled texts, each by a calibration that has not seen it.
+    """Answers to labelled texts, each by a calibration and by evidence that have not seen it.
 
     The texts are parted in two by a hash; each half is answered with a calibration that the other half made. When the
-    classifier uses no label of its own, its answers are what they are.
+    classifier uses no label of its own, its answers are what they are. Corrections of a text are left out for it alone.
 
     Returns:
         As `Classifier.classify`, in the order of `texts`.
     """
+    classifier = unseen(classifier)
     if classifier.calibration == classifier.index.calibration:
         return classifier.classify(list(texts))
     second = np.array([text_share(text, _FOLDS) < 0.5 for text in texts], np.bool_)

@@ -107,7 +107,8 @@ def _report(key: str, config: ReportConfig, settings: "Settings", inbox: "Inbox"
             _clear(key, outputs, report_digest("", "", settings, key))
         return Written("none", 0, {"note": _NO_TEXTS.format(key=key)})
     classifier = Classifier.load(key, settings)
-    digest = report_digest(labelled_digest, classifier.index.version, settings, key)
+    learned = outputs.digest("learning.centroids", key)
+    digest = report_digest(labelled_digest, classifier.index.version, settings, key, learned)
     labelled = _read(key, files, classifier.tree, classifier.settings, outputs, digest=digest)
     if not labelled.targets.num_rows:
         _clear(key, outputs, digest, keep=[_REJECTED])
