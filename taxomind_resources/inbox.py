@@ -3,6 +3,8 @@
     <data>/inbox/<key>/taxonomy.csv | .json | .ttl | .rdf | .xml
     <data>/inbox/<key>/texts/*  corrections/*  labelled/*        (.csv, .jsonl or .parquet)
     <data>/inbox/<key>/revisions/0001.json ...                   how editions follow one another (see taxonomy/revision.py)
+    <data>/inbox/<key>/observations/*.jsonl                      labels that people and programs would give (see growth)
+    <data>/inbox/<key>/decisions/*.jsonl                         what a person decided about candidates for growth
     <data>/inbox/<key>/earlier/*                                 taxonomy files that `put` replaced
 
 Only complete files count: those that nobody has touched for some seconds. Inputs are never changed; the state of a folder is a
@@ -49,6 +51,8 @@ SUFFIXES: Final = {
     "corrections": _ROWS,
     "labelled": (*_ROWS, ".json"),
     "revisions": (".json",),
+    "observations": (".jsonl",),
+    "decisions": (".jsonl",),
 }
 _EARLIER: Final = "earlier"
 #: What the names of copies in `earlier` begin with: content that was replaced, and content that is being put back.

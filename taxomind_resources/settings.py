@@ -121,6 +121,7 @@ class ScoringSettings(_Group):
         description="student for languages that the encoder does not read: shipped (when it fits the encoder), off, or a file "
         "that `taxomind crosslingual train` has written",
     )
+    adapt: bool = Field(True, description="fit the encoder to a taxonomy's own texts when its index is built, by a linear map")
 
 
 class ReportSettings(_Group):
@@ -200,6 +201,26 @@ class EngineSettings(_Group):
     workers: int | None = Field(None, ge=1, description="Ray workers, each with its own models; null = one per machine")
 
 
+class GrowthSettings(_Group):
+    """When texts that do not fit are proposed as a new node. A person decides; nothing is written otherwise."""
+
+    window_days: int = Field(14, ge=1, description="days back from now whose observations count")
+    min_count: int = Field(5, ge=2, description="distinct texts that a candidate needs")
+    min_days: int = Field(3, ge=0, description="whole days between its first and its last text")
+    long_window_days: int = Field(90, ge=0, description="second window, for slow topics; 0 = none")
+    long_min_days: int = Field(14, ge=0, description="whole days between first and last text in the second window")
+    low_confidence: float = Field(0.35, ge=0, le=1, description="answers below this probability count as not fitting")
+    clusters: bool = Field(True, description="group texts that do not fit and name the groups by their words")
+    most_texts: int = Field(5000, ge=10, description="texts that do not fit which are grouped, the newest first")
+    trials: int = Field(10, ge=0, description="candidates that are tried out when they are found")
+    skip_cooldown_days: int = Field(7, ge=0, description="days for which a skipped candidate is not shown")
+    store_titles: bool = Field(True, description="keep titles and texts in growth.observations; false: ids alone, no groups")
+    label_by_llm: bool = Field(False, description="ask the model of the group `llm` what texts that do not fit are about")
+    llm_texts: int = Field(200, ge=1, description="texts that it is asked about in one run")
+    singular_forms: dict[str, str] = Field(default_factory=dict, description="further irregular plurals, plural = singular")
+    plain_words: tuple[str, ...] = Field((), description="further words that end in s and are no plurals")
+
+
 class LimitSettings(_Group):
     """What an input may be at most."""
 
@@ -226,6 +247,7 @@ class Settings(_Group):
     judge: JudgeSettings = JudgeSettings()  # type: ignore[call-arg]
     reranker: RerankerSettings = RerankerSettings()  # type: ignore[call-arg]
     engine: EngineSettings = EngineSettings()  # type: ignore[call-arg]
+    growth: GrowthSettings = GrowthSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     taxonomy: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict, description="groups of one taxonomy")
 
