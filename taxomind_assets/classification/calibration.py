@@ -19,7 +19,6 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from scipy import sparse
 
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
 
@@ -154,19 +153,7 @@ def masses(
         odds = (energy - _between(calibration.nowhere_energy, trusted)) / calibration.nowhere_width
         belongs = (1 / (1 + np.exp(-np.clip(odds, -_LARGEST_ODDS, _LARGEST_ODDS)))).astype(np.float32)
     own /= total
-    return Masses(tree, np.minimum(_descendants(tree) @ own, 1), belongs, energy, logits)
-
-
-def _descendants(tree: Taxonomy) -> sparse.csr_array:
-    """float32 sparse [n, n]: 1 for each node and all below it, which is a slice of the preorder.
-
-    A parent's sum adds the numbers of its children in the same order and some between, so rounding never makes it smaller.
-    """
-    sizes = tree.ends - np.arange(len(tree))
-    indptr = np.concatenate(([0], np.cumsum(sizes))).astype(np.int32)
-    columns = np.arange(indptr[-1]) - np.repeat(indptr[:-1] - np.arange(len(tree)), sizes)
-    ones = np.ones(columns.size, np.float32)
-    return sparse.csr_array((ones, columns.astype(np.int32), indptr), shape=(len(tree), len(tree)))
+    return Masses(tree, np.minimum(tree.descendants @ own, 1), belongs, energy, logits)
 
 
 def _between(pair: tuple[float, float], trusted: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy import sparse
 
 ROOT = -1
 
@@ -92,6 +93,20 @@ class Taxonomy:
 
     def __len__(self) -> int:
         return len(self.nodes)
+
+    @cached_property
+    def descendants(self) -> sparse.csr_array:
+        """float32 sparse [n, n]: 1 for each node and all below it, which is a slice of the preorder.
+
+        A parent's sum adds the numbers of its children in the same order and some between, so rounding never makes it smaller.
+        """
+        from scipy import sparse
+
+        sizes = self.ends - np.arange(len(self))
+        indptr = np.concatenate(([0], np.cumsum(sizes))).astype(np.int32)
+        columns = np.arange(indptr[-1]) - np.repeat(indptr[:-1] - np.arange(len(self)), sizes)
+        ones = np.ones(columns.size, np.float32)
+        return sparse.csr_array((ones, columns.astype(np.int32), indptr), shape=(len(self), len(self)))
 
     @cached_property
     def codes(self) -> list[str]:
