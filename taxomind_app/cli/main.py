@@ -19,6 +19,7 @@ from taxomind_app.cli import errors, learn, taxonomy
 from taxomind_app.cli import init as init_command
 from taxomind_app.cli import query as query_command
 from taxomind_app.cli import report as report_command
+from taxomind_app.cli import retag as retag_command
 from taxomind_app.cli import revise as revise_command
 from taxomind_app.cli import settings as settings_command
 from taxomind_app.cli import ui as ui_command
@@ -45,6 +46,7 @@ learning = typer.Typer(
 )
 taxonomies = typer.Typer(no_args_is_help=True, help="Add, check, look at and remove taxonomies.")
 crosslingual = typer.Typer(no_args_is_help=True, help="Teach a student that finds English node texts for other languages.")
+retags = typer.Typer(no_args_is_help=True, help="Look again at stored answers that a change of the taxonomy touches.")
 
 
 def _version(asked: bool) -> None:
@@ -83,6 +85,13 @@ _add(taxonomies, "show", taxonomy.show, taxonomy.SHOW_EPILOG)
 _add(taxonomies, "history", revise_command.history, revise_command.HISTORY_EPILOG)
 _add(taxonomies, "diff", revise_command.diff, revise_command.DIFF_EPILOG)
 _add(taxonomies, "revise", revise_command.revise, revise_command.REVISE_EPILOG)
+taxonomies.add_typer(retags, name="retag")
+_add(retags, "plan", retag_command.plan, retag_command.PLAN_EPILOG)
+_add(retags, "run", retag_command.run, retag_command.RUN_EPILOG)
+_add(retags, "apply", retag_command.apply, retag_command.APPLY_EPILOG)
+_add(retags, "rollback", retag_command.rollback, retag_command.ROLLBACK_EPILOG)
+_add(retags, "cancel", retag_command.cancel, retag_command.CANCEL_EPILOG)
+_add(retags, "list", retag_command.list_, retag_command.LIST_EPILOG)
 _add(taxonomies, "remove", taxonomy.remove, taxonomy.REMOVE_EPILOG)
 _add(app, "classify", classify_command.classify, classify_command.EPILOG)
 app.add_typer(learning, name="learn")

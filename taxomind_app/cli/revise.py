@@ -85,7 +85,7 @@ def revise(
     inbox, outputs = Inbox(settings.data, settings.limits.settle_s), Outputs(settings.data)
     from taxomind_assets.taxonomy.revision_log import Author, carry_out, plan_revision, plan_undo
 
-    limits, author = settings.for_taxonomy(key).limits, Author(_person(), note)
+    limits, author = settings.for_taxonomy(key).limits, Author(person(), note)
     if input_ is None:
         plan = plan_undo(inbox, outputs, key, limits, author, force=force)
     else:
@@ -192,7 +192,8 @@ def _check_use(input_: Path | None, crosswalk: Path | None, *, undo: bool, force
         raise Fault("invalid_input", "--force belongs to --undo.", allowed="--undo --force")
 
 
-def _person() -> str:
+def person() -> str:
+    """Who calls, as the system names the person."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run as a number without a name

@@ -150,9 +150,9 @@ def write_crosswalk(outputs: Outputs, key: str, log: Sequence[Revision], log_dig
     """
     state = "\n".join(outputs.parts(HISTORY, key))
     digest = f"{log_digest}:{hashlib.sha256(state.encode()).hexdigest()[:12]}"
-    if not log or outputs.digest(CROSSWALK, key) == digest:
+    if outputs.digest(CROSSWALK, key) == digest:
         return
-    translation = Translation.of(log, log[-1].after.version, known_editions(outputs, key))
+    translation = Translation.of(log, "", known_editions(outputs, key))
     outputs.write(REVISIONS, key, _as_table(REVISIONS, map(_log_row, log)), digest=log_digest)
     outputs.write(CROSSWALK, key, _crosswalk_table(translation, _codes_of_editions(outputs, key, translation)), digest=digest)
 

@@ -296,7 +296,8 @@ def test_killed_publisher_leaves_a_whole_file(catalogue, data):
             process.stdout.readline()
             time.sleep(chance.uniform(0, 0.1))
             process.send_signal(signal.SIGKILL)
-        assert rows_in(catalogue.file, "SELECT count(*) FROM duckdb_views() WHERE NOT internal") == [(len(TABLES) + len(VIEWS),)]
+        count = rows_in(catalogue.file, "SELECT count(*) FROM duckdb_views() WHERE NOT internal")
+        assert count == [(len(TABLES) + len(VIEWS),)]
     catalogue.publish(force=True)
     assert sorted(os.listdir(data)) == ["outputs", "taxomind.duckdb", "taxomind.sql"]
 
