@@ -39,8 +39,10 @@ _ROUNDS: Final = 8
 #: Share of the noise texts that must get no answer, and share of the taxonomy's own labels that may get none.
 _NOISE_SHARE: Final = 0.95
 _OWN_SHARE: Final = 0.05
-#: How far real texts reach below labels, as a share of the weight of the best text.
+#: How far real texts reach below labels, as a share of the largest weight.
 _OWN_MARGIN: Final = 0.13
+#: The same for labels in other languages that a student compares with node texts in any.
+_OTHER_MARGIN: Final = 0.09
 _OWN_SAMPLE: Final = 400
 _FEWEST_LEAVES: Final = 20
 _MODES: Final = (0.0, 1.0)
@@ -135,17 +137,30 @@ def nowhere_energy(
     if leaves.size < _FEWEST_LEAVES:
         return None
     leaves = leaves[_spread(leaves.size, _OWN_SAMPLE)]
-    own = [clean(index.tree.nodes[leaf].label) for leaf in leaves]
     noise, scorer = list(noise_texts()), Scorer(index, student=student)
-    own_vectors, noise_vectors = embed(own), embed(noise)
+    noise_vectors = embed(noise)
     found = []
     for trusted in _MODES:
-        scale = scorer.weights.mode(bool(trusted))["best_text"]
+        own, margin = _own_labels(index, leaves, other=student is not None and not trusted)
         outside = _energies(scorer, calibration, noise, noise_vectors, trusted)
-        inside = _energies(scorer, calibration, own, own_vectors, trusted, without=leaves)
-        lowest = np.quantile(inside, _OWN_SHARE) - _OWN_MARGIN * scale
+        inside = _energies(scorer, calibration, own, embed(own), trusted, without=leaves)
+        lowest = np.quantile(inside, _OWN_SHARE) - margin * max(scorer.weights.mode(bool(trusted)).values())
         found.append(round(float(min(np.quantile(outside, _NOISE_SHARE), lowest)), 4))
     return found[0], found[1]
+
+
+def _own_labels(index: NodeIndex, leaves: NDArray[np.int64], *, other: bool) -> tuple[list[str], float]:
+    """A label of each leaf, and by how much real texts lie below (see `_OWN_MARGIN`).
+
+    Args:
+        other: take labels in languages that are not trusted, by turns, where the leaves have them.
+    """
+    nodes = [index.tree.nodes[leaf] for leaf in leaves]
+    if other:
+        options = [[text.label for text in node.texts if text.language not in index.trusted_languages] for node in nodes]
+        if all(options):
+            return [clean(labels[place % len(labels)]) for place, labels in enumerate(options)], _OTHER_MARGIN
+    return [clean(node.label) for node in nodes], _OWN_MARGIN
 
 
 def _energies(
