@@ -15,12 +15,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from taxomind_assets.growth.stop_words import STOP_WORDS
+from taxomind_assets.growth.stop_words import stop_words
 from taxomind_assets.views.texts import clean, normalise
 
 if TYPE_CHECKING:
@@ -82,13 +83,15 @@ def keywords(
 ) -> dict[int, list[str]]:
     """The words and pairs of words that set each group apart: class-based tf-idf (Grootendorst 2022, arXiv:2203.05794).
 
-    A word counts once per text. Function words of ten languages, and words of most groups, are left out.
+    A word counts once per text. Function words of the texts' languages (ten are known), and words of
+    most groups, are left out.
 
     Args:
         texts: n texts.
         labels: int64[n], as of `cluster_texts`.
         most: words per group.
-        background: texts of no group that show which words are common (for a single group: all other texts).
+        background: texts of no group that show which words are common. Without it a single group is set against the texts
+            that belong to none; several groups are set against each other.
 
     Returns:
         Words of each group in their most frequent spelling, best first; never empty, for a group without any word its most
@@ -192,13 +195,21 @@ def _largest_first(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 def _counted(
     texts: Sequence[str], labels: NDArray[np.int64], groups: Sequence[int], background: Sequence[str]
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """(texts that hold a word, float64[groups + 1, words]; the words). The last row is the background and the noise."""
+    """(texts that hold a word, float64[groups + 1, words]; the words).
+
+    The last row is the background, for a single group also what belongs to no group.
+    """
     from scipy import sparse
     from sklearn.feature_extraction.text import CountVectorizer
 
     row_of = {group: row for row, group in enumerate(groups)}
+    if len(groups) > 1:
+        # What belongs to no group is often about the same things as a group: it must not make their words common.
+        kept = np.flatnonzero(labels != NOISE)
+        texts, labels = [texts[place] for place in kept.tolist()], labels[kept]
     rows = np.array([*(row_of.get(int(label), len(groups)) for label in labels), *([len(groups)] * len(background))])
-    vectorizer = CountVectorizer(analyzer=_terms, binary=True)
+    common = stop_words({word for text in (*texts, *background) for word in _words(normalise(text))})
+    vectorizer = CountVectorizer(analyzer=partial(_terms, common=common), binary=True)
     try:
         found = vectorizer.fit_transform([*texts, *background])
     except ValueError:  # no text has a word
@@ -258,13 +269,12 @@ def _are_forms(first: str, second: str) -> bool:
     return first == second or (common >= _STEM and common >= min(len(first), len(second)) - 1)
 
 
-def _terms(text: str) -> Iterator[str]:
-    """Words of a text, and pairs of neighbours among them, without case."""
+def _terms(text: str, common: frozenset[str]) -> Iterator[str]:
+    """Words of a text that are not common, and pairs of neighbours among them, without case."""
     words = [word for word in _words(normalise(text)) if not word.isdigit() and (len(word) > 1 or _UNSPACED.search(word))]
-    telling = [word for word in words if _is_telling(word)]
-    yield from telling
+    yield from (word for word in words if _is_telling(word, common))
     for first, second in pairwise(words):
-        if _is_telling(first) and _is_telling(second) and not _UNSPACED.search(first + second):
+        if _is_telling(first, common) and _is_telling(second, common) and not _UNSPACED.search(first + second):
             yield f"{first} {second}"
 
 
@@ -277,8 +287,8 @@ def _words(text: str) -> Iterator[str]:
             yield from (run[i : i + 2] for i in range(max(1, len(run) - 1)))
 
 
-def _is_telling(word: str) -> bool:
-    return word not in STOP_WORDS and (len(word) > 2 or _UNSPACED.search(word) is not None)
+def _is_telling(word: str, common: frozenset[str]) -> bool:
+    return word not in common and (len(word) > 2 or _UNSPACED.search(word) is not None)
 
 
 def _first_text(texts: Sequence[str], labels: NDArray[np.int64], group: int) -> str:

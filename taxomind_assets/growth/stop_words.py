@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from typing import Final
 
 _BY_LANGUAGE: Final = {
@@ -54,5 +56,22 @@ _BY_LANGUAGE: Final = {
     "я",
 }
 
-#: All of them, without case.
-STOP_WORDS: Final = frozenset(word for words in _BY_LANGUAGE.values() for word in words.split())
+_SETS: Final = {language: frozenset(words.split()) for language, words in _BY_LANGUAGE.items()}
+_LISTS: Final = Counter(word for words in _SETS.values() for word in words)
+#: Words that function in one language only; they tell which languages texts are in.
+_EXCLUSIVE: Final = {language: frozenset(word for word in words if _LISTS[word] == 1) for language, words in _SETS.items()}
+#: Different exclusive words that must occur, and their share of those of the language that has most.
+_FEWEST: Final = 2
+_SHARE: Final = 0.3
+
+
+def stop_words(words: Collection[str]) -> frozenset[str]:
+    """The function words of the languages that texts are in ("car" is one in French, and none in English).
+
+    Args:
+        words: the different words of the texts, without case.
+    """
+    known = frozenset(words)
+    found = {language: len(known & own) for language, own in _EXCLUSIVE.items()}
+    least = max(_FEWEST, _SHARE * max(found.values()))
+    return frozenset().union(*(_SETS[language] for language, count in found.items() if count >= least))

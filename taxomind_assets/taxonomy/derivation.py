@@ -36,6 +36,8 @@ _MANY_GROUPS: Final = 12
 _FEW_SAMPLES: Final = 10
 #: Share of a group's texts that one folder must hold to name it.
 _FOLDER_SHARE: Final = 0.8
+#: Length that a common folder adds to unit vectors: it lifts a cosine of 0.5 to 0.63.
+_FOLDER_WEIGHT: Final = 0.6
 _LABEL_CHARACTERS: Final = 60
 _DEFINITION_CHARACTERS: Final = 400
 _CODE_CHARACTERS: Final = 40
@@ -133,7 +135,7 @@ def derive(
         client: language model that names the groups; None = the words do.
         model: its name.
     """
-    groups = cluster_texts(vectors)
+    groups = cluster_texts(_with_folders(vectors, [sample.folder for sample in samples]))
     if not len(samples) or not (groups != NOISE).any():
         return None
     texts = [sample.text for sample in samples]
@@ -167,6 +169,17 @@ def naming_question(
         size = int((groups == number).sum())
         shown.append({"number": number, "texts": size, "keywords": list(own), "titles": titles, "folders": folders[:5]})
     return Prompt("derivation", _VERSION, _INSTRUCTIONS, {"texts": len(samples), "groups": shown}, _EXPECTED_TOKENS)
+
+
+def _with_folders(vectors: NDArray[np.float32], folders: Sequence[str]) -> NDArray[np.float32]:
+    """Unit vectors that also lie nearer to each other when their texts come from the same folder: its order is respected."""
+    names = sorted(set(folders) - {""})
+    if len(names) < 2:
+        return vectors
+    own = np.array([[folder == name for name in names] for folder in folders], np.float32)
+    together = np.concatenate([vectors, _FOLDER_WEIGHT * own], axis=1)
+    together /= np.maximum(np.linalg.norm(together, axis=1, keepdims=True), 1e-9)
+    return together
 
 
 def _checked(answer: DerivedLabels, groups: NDArray[np.int64], words: Mapping[int, Sequence[str]]) -> list[_Branch]:

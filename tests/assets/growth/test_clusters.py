@@ -15,6 +15,7 @@ from taxomind_assets.growth.clusters import (
     keywords,
     typical_texts,
 )
+from taxomind_assets.growth.stop_words import stop_words
 
 BILLS = [f"pay the {kind} bill" for kind in ("gas", "water", "phone", "power", "heating")]
 RUNS = [f"ran {km} km by the {place}" for km, place in zip((5, 8, 10, 12), ("river", "lake", "river", "sea"), strict=True)]
@@ -105,6 +106,19 @@ def test_background_shows_what_is_common():
     other = ["order a taxi", "order a book", "order flowers", "order shoes"]
     assert keywords(texts, np.zeros(3, np.int64), background=other)[0][0] == "order pizza"
     assert "order" not in keywords(texts, np.zeros(3, np.int64), background=other)[0]
+
+
+def test_words_of_texts_without_a_group_stay_telling():
+    texts = ["car tyres", "car brakes", "car oil", "cat food", "cat litter", "cat toys", "car battery", "car engine"]
+    assert keywords(texts, np.array([0, 0, 0, 1, 1, 1, NOISE, NOISE]))[0][0].split()[0] == "car"
+
+
+def test_function_words_are_those_of_the_languages_that_texts_are_in():
+    english = stop_words(["the", "of", "and", "with", "car", "war", "after"])
+    assert "should" in english
+    assert not {"car", "war"} & english
+    assert {"should", "dans", "car"} <= stop_words(["the", "with", "and", "dans", "avec", "une"])
+    assert stop_words([]) == stop_words(["car"]) == frozenset()
 
 
 def test_texts_without_words_get_a_name_all_the_same():

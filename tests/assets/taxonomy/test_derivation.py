@@ -110,6 +110,14 @@ def test_folders_that_hold_a_group_name_it():
     assert [node["label"] for node in derived.nodes][:2] == ["Household", "Sport"]
 
 
+def test_texts_of_a_folder_lie_nearer_to_each_other():
+    found, vectors = samples({"a": [f"word{letter}" for letter in "abcdefgh"]})
+    mixed = [Sample(one.title, one.text, "one" if place < 4 else "two") for place, one in enumerate(found)]
+    derived = derive(mixed, vectors)
+    assert [node["label"] for node in derived.nodes] == ["one", "two"]
+    assert len(derive(found, vectors).nodes) == 1
+
+
 def test_many_groups_get_a_second_level():
     rng = np.random.default_rng(1)
     found, vectors = [], []
