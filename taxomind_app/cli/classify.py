@@ -282,8 +282,14 @@ def _display(session: Session, classifier: Classifier, *, explain: bool, as_csv:
     return lambda block: sink.write(flat_rows(block, classifier.classify(block.text)))
 
 
+def _explained(classifier: Classifier, block: TextBlock) -> Iterator[dict[str, Any]]:
+    from taxomind_app.cli.showing import with_origins
+
+    return (with_origins(classifier.tree, classifier.explain(text)) for text in block.text)
+
+
 def _print_json_lines(session: Session, classifier: Classifier, block: TextBlock, *, explain: bool) -> None:
-    rows = map(classifier.explain, block.text) if explain else classifier.classify(block.text).to_pylist()
+    rows = _explained(classifier, block) if explain else classifier.classify(block.text).to_pylist()
     for text_id, row in zip(block.text_id, rows, strict=True):
         session.print_json({"text_id": text_id, **row}, indent=None)
     sys.stdout.flush()
@@ -292,7 +298,7 @@ def _print_json_lines(session: Session, classifier: Classifier, block: TextBlock
 def _print_answers(session: Session, classifier: Classifier, block: TextBlock, *, explain: bool) -> None:
     from taxomind_app.cli.showing import answer_view, explanation_view
 
-    rows = map(classifier.explain, block.text) if explain else classifier.classify(block.text).to_pylist()
+    rows = _explained(classifier, block) if explain else classifier.classify(block.text).to_pylist()
     for row in rows:
         session.out.print(answer_view(classifier.tree, row))
         if explain and row["levels"]:

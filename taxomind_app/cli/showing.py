@@ -58,11 +58,26 @@ def answer_view(tree: Taxonomy, row: Mapping[str, Any]) -> RenderableType:
     return Group(*lines)
 
 
+def with_origins(tree: Taxonomy, explanation: dict[str, Any]) -> dict[str, Any]:
+    """An explanation whose nearest texts say where they come from: `source` (the file) or `enrichment` (a language model).
+
+    Args:
+        tree: the taxonomy of the index.
+        explanation: what `Classifier.explain` gives.
+    """
+    from taxomind_assets.views.texts import origin_of
+
+    for step in explanation["levels"]:
+        nearest = step["nearest_text"]
+        nearest["origin"] = origin_of(tree.nodes[tree.position[step["chosen"]["code"]]], nearest["text"])
+    return explanation
+
+
 def explanation_view(explanation: Mapping[str, Any]) -> RenderableType:
     """Why an answer came about, one row per level: the chosen node, its runner-up, what decided, the nearest text.
 
     Args:
-        explanation: what `Classifier.explain` gives.
+        explanation: what `with_origins` gives.
     """
     table = plain_table("level", "chosen", "runner-up", "decided by", "nearest text")
     for step in explanation["levels"]:
@@ -82,7 +97,8 @@ def explanation_view(explanation: Mapping[str, Any]) -> RenderableType:
 def _nearest_cell(step: Mapping[str, Any]) -> str:
     """The nearest text of the node, and the nearest correction at or below it."""
     text, correction = step["nearest_text"], step["nearest_correction"]
-    own = f"{text['text']} ({text['view']})"
+    added = ", added by a language model" if text["origin"] == "enrichment" else ""
+    own = f"{text['text']} ({text['view']}{added})"
     return f"{own}; {correction['text']} (correction of {correction['code']})" if correction else own
 
 

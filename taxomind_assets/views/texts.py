@@ -145,6 +145,15 @@ def node_texts(taxonomy: Taxonomy) -> dict[View, list[NodeViewText]]:
     return views
 
 
+def origin_of(node: Node, text: str) -> Origin:
+    """Where a text of a node comes from; one that the file and a language model have is the file's."""
+
+    def has(texts: Iterable[NodeText]) -> bool:
+        return any(clean(raw) == text for view in VIEWS for _, _, raw in _view_texts(texts, view))
+
+    return "enrichment" if not has(node.texts) and has(node.added) else "source"
+
+
 def _node_view_texts(node: Node, view: View) -> Iterator[tuple[Origin, Role, str, str]]:
     yield from (("source", *text) for text in _view_texts(node.texts, view))
     yield from (("enrichment", *text) for text in _view_texts(node.added, view))

@@ -191,8 +191,11 @@ def test_enrichment_is_estimated_done_and_never_paid_again(call: Call, own: Path
     shown = call("--data", own, "taxonomy", "show", "living", "AB").out
     assert "added by a language model" in shown
     assert "birds on Sundays" in shown
-    answer = json.loads(call("--data", own, "classify", "-t", "living", "what one does with a birds on Sundays", "--json").out)
+    text = "what one does with a birds on Sundays"
+    answer = json.loads(call("--data", own, "classify", "-t", "living", text, "--explain", "--json").out)
     assert answer["code"] == "AB"
+    assert answer["levels"][-1]["nearest_text"] == {"view": "example", "language": "", "text": text, "origin": "enrichment"}
+    assert "added by a language model" in call("--data", own, "classify", "-t", "living", text, "--explain").out
 
 
 def test_enrichment_without_a_key_says_what_to_set(call: Call, built: Path, monkeypatch: pytest.MonkeyPatch) -> None:

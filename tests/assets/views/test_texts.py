@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
-from taxomind_assets.views.texts import VIEWS, canonical_text, clean, node_texts, normalise, path_text, text_hash, whole_text
+from taxomind_assets.views.texts import (
+    VIEWS,
+    canonical_text,
+    clean,
+    node_texts,
+    normalise,
+    origin_of,
+    path_text,
+    text_hash,
+    whole_text,
+)
 from taxomind_resources.settings import TextSettings
 
 PLAIN = TextSettings()  # type: ignore[call-arg]
@@ -203,3 +213,23 @@ def test_path_and_whole_text_take_the_language_where_it_is_there() -> None:
 def test_letters_of_another_width_become_plain_and_nothing_else_does(given, expected):
     assert clean(given) == expected
     assert clean(clean(given)) == expected
+
+
+def test_a_text_says_whether_a_language_model_wrote_it() -> None:
+    added = NodeText("en", "", "Written later.", ("poodle", "terrier"), negative_examples=("hot dog",))
+    node = Node("dog", None, 1, (NodeText("en", "Dog", "It barks.", ("poodle",)),), (added,))
+    written = {
+        "terrier": "enrichment",
+        "Written later.": "enrichment",
+        "hot dog": "enrichment",
+        "poodle": "source",
+        "Dog": "source",
+    }
+    assert {text: origin_of(node, text) for text in written} == written
+    views = node_texts(Taxonomy.build("t", [node]))
+    assert [(text.text, text.origin) for text in views["example"]] == [
+        ("poodle", "source"),
+        ("terrier", "enrichment"),
+        ("hot dog", "enrichment"),
+    ]
+    assert whole_text(Taxonomy.build("t", [node]), 0, "en") == "Dog. It barks. poodle. Written later. poodle. terrier."
