@@ -79,13 +79,15 @@ class CrosslingualViews:
         found = self._read_nodes().similarities(self._query_vectors(texts, query.vectors[columns]))
         return {name: Block(_spread(values, columns, len(query))) for name, values in found.items()}
 
-    def _query_vectors(self, texts: Sequence[str], encoded: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _query_vectors(self, texts: Sequence[str], placed: NDArray[np.float32]) -> NDArray[np.float32]:
         """Unit rows float32[u, d]. Where English texts meet node texts in other languages, their own vectors help."""
         vectors = self._lazy.student.vectors(texts)
         if self._index.trusted_languages:
             return vectors
         english = 1 / (1 + np.exp(-self._lazy.profile.english(texts)))
-        return unit_rows(vectors + english[:, None].astype(np.float32) * self._read_nodes().project(encoded))
+        return unit_rows(
+            vectors + english[:, None].astype(np.float32) * self._read_nodes().project(self._index.encoded(placed))
+        )
 
     def _read_nodes(self) -> _Nodes:
         with self._lock:
@@ -99,7 +101,7 @@ class _Nodes:
 
     def __init__(self, index: NodeIndex, student: Student) -> None:
         understood = np.array([text.language in index.trusted_languages for text in index.texts], np.bool_)
-        vectors = student.blended([text.text for text in index.texts], index.vectors, understood)
+        vectors = student.blended([text.text for text in index.texts], index.encoded(index.vectors), understood)
         kept = np.flatnonzero(np.array([text.view != "negative" for text in index.texts], np.bool_))
         others, owners = _other_texts(index)
         self._nodes = len(index.tree)

@@ -18,6 +18,7 @@ from taxomind_assets.classification.calibration import Calibration, masses, nois
 from taxomind_assets.classification.label_calibration import fit_temperature
 from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.taxonomy.tree import Taxonomy
+from taxomind_assets.views.adaptation import fit_adaptation
 from taxomind_assets.views.texts import clean
 
 if TYPE_CHECKING:
@@ -77,12 +78,18 @@ def hold_out(tree: Taxonomy, languages: frozenset[str], place: int = 1) -> HeldO
     return HeldOut(replace(tree, nodes=tuple(nodes)), texts, np.array(places, np.int64))
 
 
+def adapted_index(index: NodeIndex) -> NodeIndex:
+    """The index with its vectors adapted by the texts of its leaves, where enough leaves have several."""
+    kept = np.flatnonzero(index.tree.is_leaf[index.owners] & (np.array([text.view for text in index.texts]) != "negative"))
+    return index.adapted(fit_adaptation(index.vectors[kept], index.owners[kept].astype(np.int64)))
+
+
 def own_calibration(index: NodeIndex, embed: Embed, student: LazyStudent | None = None) -> Calibration:
     """The calibration that an index gets when it is built.
 
     Args:
         index: the new index.
-        embed: makes unit query vectors, float32[b, d].
+        embed: the encoder: unit query vectors, float32[b, d], not adapted to the index.
         student: the cross-lingual student that will score beside the index.
     """
     other = frozenset(index.languages) - index.trusted_languages
@@ -92,7 +99,9 @@ def own_calibration(index: NodeIndex, embed: Embed, student: LazyStudent | None 
     ]
     used = student.spec.version if student else ""
     calibration = Calibration(temperature=(temperatures[0], temperatures[1]), student=used)
-    return replace(calibration, nowhere_energy=nowhere_energy(index, calibration, embed, student))
+    return replace(
+        calibration, nowhere_energy=nowhere_energy(index, calibration, lambda texts: index.placed(embed(texts)), student)
+    )
 
 
 def own_temperature(
@@ -100,8 +109,13 @@ def own_temperature(
 ) -> float:
     """Temperature under which held-out examples in `languages` are most likely, with 1 as prior.
 
-    A small taxonomy has few leaves, so several of their examples are held out, one after the other.
+    A small taxonomy has few leaves, so several of their examples are held out, one after the other. What adapts the encoder
+    must not have seen them either.
+
+    Args:
+        embed: the encoder, not adapted to the index.
     """
+    plain = index.plain()
     scores: list[NDArray[np.float32]] = []
     gold: list[list[int]] = []
     leaves = index.tree.is_leaf
@@ -111,7 +125,8 @@ def own_temperature(
             break
         picked = _spread(len(held.texts), _SAMPLE)
         texts = [held.texts[i] for i in picked]
-        scores.append(_logits(Scorer(_without(index, held), student=student), texts, embed(texts), trusted)[leaves])
+        rest = _without(plain, held) if index.adaptation is None else adapted_index(_without(plain, held))
+        scores.append(_logits(Scorer(rest, student=student), texts, rest.placed(embed(texts)), trusted)[leaves])
         gold += [[int(node)] for node in (np.cumsum(leaves) - 1)[held.nodes[picked]]]
     return fit_temperature(np.concatenate(scores, axis=1), gold, 1.0) if scores else 1.0
 

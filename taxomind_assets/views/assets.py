@@ -145,13 +145,15 @@ def _index(
     texts = node_texts(tree)
     tag = view_tag(tree.version, embedder.spec)
     views = {view: load_view(vectors, key, view, texts[view], tag) for view in VIEWS}
+    scoring = settings.for_taxonomy(key).scoring
     together = [text for view in VIEWS for text in texts[view]]
     index = build_index(
         tree,
         together,
         np.concatenate([views[view].vectors for view in VIEWS]),
         embedder,
-        settings.for_taxonomy(key).scoring.crosslingual,
+        scoring.crosslingual,
+        adapt=scoring.adapt,
     )
     for view in VIEWS:
         vectors.pin(key, view, views[view].lance_version, f"index-{index.version}")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from taxomind_assets.classification.self_calibration import own_calibration
-from taxomind_assets.views.index import NodeIndex, index_version, indexed_texts, trusted_languages, unit_rows
+from taxomind_assets.classification.self_calibration import adapted_index, own_calibration
+from taxomind_assets.views.index import NodeIndex, index_version, indexed_texts, stored_precision, trusted_languages
 from taxomind_resources.crosslingual.lazy import SHIPPED_STUDENT, open_student
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def build_index(
     vectors: NDArray[np.float32],
     embedder: Embedder,
     crosslingual: str = SHIPPED_STUDENT,
+    *,
+    adapt: bool = True,
 ) -> NodeIndex:
     """Build an index.
 
@@ -69,6 +71,7 @@ def build_index(
         vectors: float32[len(texts), d], their vectors.
         embedder: the model that made them.
         crosslingual: the student that will score beside it (setting `scoring.crosslingual`).
+        adapt: fit the encoder to the taxonomy's texts (setting `scoring.adapt`).
 
     Raises:
         Fault: as `open_student`.
@@ -80,8 +83,8 @@ def build_index(
     row = {(t.code, t.view, t.language, t.text_hash): i for i, t in enumerate(texts)}
     kept = indexed_texts(tree, texts, trusted)
     rows = np.array([row[t.code, t.view, t.language, t.text_hash] for t in kept])
-    # Rounded as they are on disk, so that a loaded index answers as the one just built.
-    rounded = unit_rows(vectors[rows].astype(np.float16).astype(np.float32))
-    used = {"crosslingual": student.spec.version} if student else {}
+    rounded = stored_precision(vectors[rows])
+    used = {"adapt": adapt} | ({"crosslingual": student.spec.version} if student else {})
     index = NodeIndex(tree, index_version(tree, {**spec, **used}, kept), spec, tuple(kept), rounded, fertility, trusted)
+    index = adapted_index(index) if adapt else index
     return replace(index, calibration=own_calibration(index, lambda queries: embedder.embed(queries, "query"), student))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,13 +20,14 @@ from scipy import sparse
 from taxomind_assets.classification.calibration import Calibration
 from taxomind_assets.taxonomy.records import taxonomy_from_table, taxonomy_to_table
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
+from taxomind_assets.views.adaptation import Adaptation
 from taxomind_assets.views.texts import TEXT_POLICY_VERSION, VIEWS, NodeViewText, Role, path_text, whole_text
 from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 #: Word pieces per word of the labels up to which an encoder's language is trusted.
 TRUSTED_FERTILITY: Final = 1.6
 
@@ -40,10 +41,11 @@ class NodeIndex:
         version: 12 hex digits over everything the index depends on.
         spec: the embedding model and how it was used, as JSON types.
         texts: m embedded texts, sorted by node; labels, definitions, examples and negative examples.
-        vectors: float32[m, d], unit rows.
+        vectors: float32[m, d], unit rows, adapted to the taxonomy.
         languages: fertility (word pieces per word of the labels) of each language of the taxonomy.
         trusted_languages: languages in which vectors lead.
         calibration: numbers that turn its scores into probabilities, fitted on the taxonomy's own texts.
+        adaptation: the map that has brought the encoder's vectors into the space of this index; None = they are as they were.
     """
 
     tree: Taxonomy
@@ -54,6 +56,25 @@ class NodeIndex:
     languages: Mapping[str, float]
     trusted_languages: frozenset[str]
     calibration: Calibration = field(default_factory=Calibration)
+    adaptation: Adaptation | None = None
+
+    def adapted(self, adaptation: Adaptation | None) -> NodeIndex:
+        """The index with its vectors mapped further."""
+        if adaptation is None:
+            return self
+        return replace(self, vectors=stored_precision(adaptation(self.vectors)), adaptation=adaptation.after(self.adaptation))
+
+    def plain(self) -> NodeIndex:
+        """The index with the encoder's own vectors, up to rounding."""
+        return replace(self, vectors=self.encoded(self.vectors), adaptation=None)
+
+    def placed(self, encoded: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Vectors of the encoder, float32[b, d], brought into the space of this index."""
+        return encoded if self.adaptation is None else self.adaptation(encoded)
+
+    def encoded(self, placed: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The inverse of `placed`, up to rounding."""
+        return placed if self.adaptation is None else self.adaptation.undone(placed)
 
     @cached_property
     def owners(self) -> NDArray[np.int32]:
@@ -135,6 +156,8 @@ class NodeIndex:
         pq.write_table(taxonomy_to_table(self.tree, "taxonomy.enriched_nodes"), folder / "nodes.parquet")
         pq.write_table(_texts_table(self.texts), folder / "texts.parquet")
         np.save(folder / "vectors.npy", self.vectors.astype(np.float16))
+        if self.adaptation is not None:
+            np.save(folder / "adaptation.npy", self.adaptation.matrix)
         manifest = {
             "format": FORMAT_VERSION,
             "key": self.tree.key,
@@ -143,6 +166,7 @@ class NodeIndex:
             "languages": dict(self.languages),
             "trusted_languages": sorted(self.trusted_languages),
             "calibration": self.calibration.to_json(),
+            "adapted": self.adaptation is not None,
         }
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
 
@@ -167,10 +191,16 @@ class NodeIndex:
             if vectors.shape[0] != len(texts):
                 raise ValueError(f"{vectors.shape[0]} vectors for {len(texts)} texts")
             calibration = Calibration.from_json(manifest["calibration"])
+            adaptation = Adaptation(np.load(folder / "adaptation.npy")) if manifest["adapted"] else None
             languages, trusted = dict(manifest["languages"]), frozenset(manifest["trusted_languages"])
-            return cls(tree, manifest["version"], manifest["spec"], texts, vectors, languages, trusted, calibration)
+            return cls(tree, manifest["version"], manifest["spec"], texts, vectors, languages, trusted, calibration, adaptation)
         except (OSError, LookupError, ValueError, TypeError, AttributeError, EOFError) as error:
             raise Fault("storage_failed", f"The node index is damaged: {error}", value=folder.name) from error
+
+
+def stored_precision(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors as they are read from disk, so that an index answers alike when it was just built and when it is loaded."""
+    return unit_rows(vectors.astype(np.float16).astype(np.float32))
 
 
 def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -39,5 +39,5 @@ def ablated(task: Task, regime: str) -> Iterator[dict[str, Any]]:
     whole = classifier_of(task, task.pool(regime))
     for feature in [NOTHING, *features_of(whole.scorer)]:
         classifier = with_scorer(whole, without(whole.scorer, feature)) if feature else whole
-        right = is_known(gold, classifier.answers(texts, vectors).leaves[:, 0])
+        right = is_known(gold, classifier.answers(texts, classifier.index.placed(vectors)).leaves[:, 0])
         yield {"set": task.name, "regime": regime, "without": feature, "texts": len(tests), "accuracy": float(right.mean())}

@@ -34,6 +34,7 @@ def draws(task: Task, regime: str, count: int = DRAWS) -> Iterator[dict[str, Any
     texts = [clean(text.text) for text in tests]
     gold, vectors = task.gold(tests), task.vectors(texts)
     classifier = classifier_of(task, task.pool(regime))
+    vectors = classifier.index.placed(vectors)
     labelled = score_labelled(classifier.scorer, texts, vectors, gold)
     for promise in PROMISES:
         found = []

@@ -32,7 +32,7 @@ def test_every_view_holds_its_texts_at_a_pinned_version(built, word_embedder, me
 def test_the_published_index_holds_the_vectors_of_the_views(built, word_embedder):
     index = NodeIndex.load(built.indexes.folder("animals"))
     for text, vector in zip(index.texts, index.vectors, strict=True):
-        assert np.allclose(vector, word_embedder.embed([text.text], "document")[0], atol=2e-3)
+        assert np.allclose(vector, index.placed(word_embedder.embed([text.text], "document"))[0], atol=2e-3)
 
 
 def test_the_outputs_name_the_version_of_each_vector(built):

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from taxomind_assets.views import adaptation
+from taxomind_assets.views.adaptation import Adaptation, fit_adaptation
+
+
+def clouds(nodes: int = 12, texts: int = 6, d: int = 16, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Texts that tell their node in half of the dimensions and only noise, which is larger, in the others."""
+    random = np.random.default_rng(seed)
+    centres = np.concatenate([random.normal(size=(nodes, d // 2)), np.zeros((nodes, d // 2))], axis=1)
+    owners = np.repeat(np.arange(nodes), texts)
+    noise = np.concatenate(
+        [random.normal(scale=0.3, size=(owners.size, d // 2)), random.normal(scale=1.5, size=(owners.size, d // 2))], axis=1
+    )
+    vectors = centres[owners] + noise
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), owners
+
+
+def accuracy(train: np.ndarray, owners: np.ndarray, test: np.ndarray) -> float:
+    means = np.stack([train[owners == node].mean(axis=0) for node in np.unique(owners)])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    return float(np.mean(np.argmax(test @ means.T, axis=1) == owners))
+
+
+def test_adaptation_finds_nodes_of_unseen_texts_better() -> None:
+    vectors, owners = clouds(texts=12)
+    seen = np.arange(owners.size) % 2 == 0
+    fitted = fit_adaptation(vectors[seen], owners[seen])
+    assert fitted is not None
+    before = accuracy(vectors[seen], owners[seen], vectors[~seen])
+    after = accuracy(fitted(vectors[seen]), owners[seen], fitted(vectors[~seen]))
+    assert after > before + 0.05
+
+
+def test_adaptation_gives_unit_rows_and_keeps_zero_rows() -> None:
+    vectors, owners = clouds()
+    vectors[0] = 0
+    fitted = fit_adaptation(vectors, owners)
+    assert fitted is not None
+    lengths = np.linalg.norm(fitted(vectors), axis=1)
+    assert lengths[0] == 0
+    assert lengths[1:] == pytest.approx(1, abs=1e-5)
+    assert fitted(vectors).dtype == np.float32
+
+
+def test_adaptation_is_the_same_for_the_same_texts() -> None:
+    vectors, owners = clouds()
+    one, other = fit_adaptation(vectors, owners), fit_adaptation(vectors, owners + 100)
+    assert one is not None
+    assert other is not None
+    assert np.array_equal(one.matrix, other.matrix)
+
+
+@pytest.mark.parametrize("owners", [[0, 1, 2, 3], [0, 0, 1, 2]])
+def test_adaptation_needs_two_nodes_with_two_texts(owners: list[int]) -> None:
+    vectors = clouds()[0][:4]
+    assert fit_adaptation(vectors, np.array(owners)) is None
+    assert fit_adaptation(vectors[:0], np.array([], np.int64)) is None
+
+
+def test_adaptation_tells_a_part_of_many_nodes_apart_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, owners = clouds(nodes=40, texts=8)
+    monkeypatch.setattr(adaptation, "_MOST_NODES", 20)
+    monkeypatch.setattr(adaptation, "_BATCH", 10)
+    fitted = fit_adaptation(vectors, owners)
+    assert fitted is not None
+    assert accuracy(fitted(vectors), owners, fitted(vectors)) > accuracy(vectors, owners, vectors)
+
+
+def test_gradient_is_the_slope_of_the_cross_entropy() -> None:
+    vectors, owners = clouds(nodes=4, texts=3, d=6)
+    sums = np.zeros((4, 6))
+    np.add.at(sums, owners, vectors)
+    matrix = np.eye(6) + np.random.default_rng(0).normal(scale=0.1, size=(6, 6))
+    found = adaptation._gradient(matrix, vectors.astype(np.float64), sums, owners)  # type: ignore[arg-type]
+
+    def loss(changed: np.ndarray) -> float:
+        unit = lambda rows: rows / np.linalg.norm(rows, axis=1, keepdims=True)  # noqa: E731
+        mapped = unit(vectors @ changed)
+        scores = mapped @ unit(sums @ changed).T
+        scores[np.arange(owners.size), owners] = (mapped * unit((sums[owners] - vectors) @ changed)).sum(axis=1)
+        scores *= adaptation._SCALE
+        return float(np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(owners.size), owners]))
+
+    expected = np.zeros((6, 6))
+    for row, column in np.ndindex(6, 6):
+        step = np.zeros((6, 6))
+        step[row, column] = 1e-5
+        expected[row, column] = (loss(matrix + step) - loss(matrix - step)) / 2e-5
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_adaptation_without_a_change_is_the_identity() -> None:
+    vectors, _ = clouds()
+    assert Adaptation(np.eye(vectors.shape[1], dtype=np.float32))(vectors) == pytest.approx(vectors, abs=1e-6)
