@@ -9,6 +9,7 @@ from taxomind_assets.classification.checks import results_are_complete
 from taxomind_assets.learning.assets import correction_files, corrections, evidence_centroids
 from taxomind_assets.reports.assets import error_report, labelled_files
 from taxomind_assets.reports.checks import confidence_is_true
+from taxomind_assets.reports.learning import learning_report
 from taxomind_assets.taxonomy.assets import enriched_definitions, raw_taxonomy, taxonomy_file
 from taxomind_assets.taxonomy.checks import nodes_form_a_tree
 from taxomind_assets.views.assets import definition_view, example_view, label_view, node_index
@@ -40,6 +41,7 @@ defs = Definitions(
         labelled_files,
         stop_calibration,
         error_report,
+        learning_report,
     ],
     asset_checks=[nodes_form_a_tree, views_cover_the_nodes, index_is_current, results_are_complete, confidence_is_true],
     jobs=[*ASSET_JOBS, remove_taxonomy, maintenance],

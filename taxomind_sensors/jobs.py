@@ -15,7 +15,7 @@ warnings.filterwarnings("ignore", message=".*varying BackfillPolicies")
 #: Assets that build a taxonomy, and those that deal with its texts.
 BUILD_ASSETS: Final = ("raw_taxonomy", "enriched_definitions", "label_view", "definition_view", "example_view", "node_index")
 #: Assets that learn from corrections. The calibration follows, since evidence changes what a confidence means.
-LEARN_ASSETS: Final = ("corrections", "evidence_centroids", "stop_calibration")
+LEARN_ASSETS: Final = ("corrections", "evidence_centroids", "stop_calibration", "learning_report")
 TEXT_ASSETS: Final = ("stop_calibration", "classification_results", "error_report")
 LABEL_ASSETS: Final = ("stop_calibration", "error_report")
 _STAGES: Final = ("taxonomy", "views", "learning", "classification", "reports")
@@ -41,7 +41,7 @@ inference_batch = define_asset_job(
 learning_pipe = define_asset_job(
     "learning_pipe",
     AssetSelection.assets(*LEARN_ASSETS),
-    description="Learns from corrections: settles them, makes their evidence, and calibrates the stop again.",
+    description="Learns from corrections: settles them, makes their evidence, calibrates the stop, measures what changed.",
 )
 
 error_analysis = define_asset_job(
