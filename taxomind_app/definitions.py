@@ -6,6 +6,7 @@ from dagster import Definitions, in_process_executor
 
 from taxomind_assets.classification.assets import classification_results, stop_calibration, text_files
 from taxomind_assets.classification.checks import results_are_complete
+from taxomind_assets.growth.assets import decision_files, growth_candidates, growth_observations, observation_files
 from taxomind_assets.learning.assets import correction_files, corrections, evidence_centroids
 from taxomind_assets.reports.assets import error_report, labelled_files
 from taxomind_assets.reports.checks import confidence_is_true
@@ -17,6 +18,7 @@ from taxomind_assets.views.checks import index_is_current, views_cover_the_nodes
 from taxomind_resources.dagster_resources import resources
 from taxomind_sensors.alerts import failure_alerts
 from taxomind_sensors.corrections import corrections_inbox
+from taxomind_sensors.growth import growth_watch
 from taxomind_sensors.inbox import labelled_inbox, taxonomy_inbox, texts_inbox
 from taxomind_sensors.jobs import ASSET_JOBS
 from taxomind_sensors.maintenance import maintenance
@@ -38,6 +40,10 @@ defs = Definitions(
         evidence_centroids,
         text_files,
         classification_results,
+        observation_files,
+        decision_files,
+        growth_observations,
+        growth_candidates,
         labelled_files,
         stop_calibration,
         error_report,
@@ -45,7 +51,16 @@ defs = Definitions(
     ],
     asset_checks=[nodes_form_a_tree, views_cover_the_nodes, index_is_current, results_are_complete, confidence_is_true],
     jobs=[*ASSET_JOBS, remove_taxonomy, maintenance],
-    sensors=[taxonomy_inbox, corrections_inbox, texts_inbox, labelled_inbox, removed_taxonomies, failure_alerts, stranded_runs],
+    sensors=[
+        taxonomy_inbox,
+        corrections_inbox,
+        texts_inbox,
+        labelled_inbox,
+        growth_watch,
+        removed_taxonomies,
+        failure_alerts,
+        stranded_runs,
+    ],
     schedules=[nightly_error_reports, weekly_maintenance],
     resources=resources(),
     # A process per step costs two seconds each and loads the model again; the assets of one taxonomy follow one another anyway.

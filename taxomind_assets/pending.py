@@ -209,6 +209,41 @@ def pending_corrections(key: str, inbox: Inbox, outputs: Outputs, indexes: Index
     return "" if made == wanted else hashlib.sha256(wanted.encode()).hexdigest()[:16]
 
 
+def growth_state(key: str, settings: Settings, inbox: Inbox, outputs: Outputs, indexes: IndexStore, today: str) -> str:
+    """What candidates for growth are made from: answers, corrections, remarks, decisions, the index, settings and the day.
+
+    Args:
+        today: the day (UTC) as an ISO date: windows end today, so what is found changes by itself.
+
+    Raises:
+        Fault: as `pending`.
+    """
+    used = [indexes.current(key) or "", settings.for_taxonomy(key).growth.model_dump_json()]
+    used += [inbox.digest(key, kind) for kind in ("observations", "decisions", "revisions")]
+    for table in ("classification.results", "taxonomy.retagged", "learning.corrections", "learning.centroids"):
+        for part in outputs.parts(table, key):
+            status = outputs.path(table, key, part).stat()
+            used.append(f"{table}:{part}:{status.st_size}:{status.st_mtime_ns}")
+    return f"{hashlib.sha256(chr(10).join(used).encode()).hexdigest()[:16]}:{today}"
+
+
+def pending_growth(key: str, settings: Settings, inbox: Inbox, outputs: Outputs, indexes: IndexStore, today: str) -> str:
+    """Digest of what asks for candidates to be found anew; '' when there is nothing, or nothing to observe, or no index.
+
+    Args:
+        today: as `growth_state`.
+
+    Raises:
+        Fault: as `pending`.
+    """
+    made = outputs.digest("growth.candidates", key)
+    is_observed = outputs.parts("classification.results", key) or outputs.parts("learning.corrections", key)
+    if indexes.current(key) is None or not (made or is_observed or inbox.digest(key, "observations")):
+        return ""
+    wanted = growth_state(key, settings, inbox, outputs, indexes, today)
+    return "" if made == wanted else wanted
+
+
 def pending_texts(key: str, inbox: Inbox, outputs: Outputs, indexes: IndexStore) -> str:
     """`Pending.texts`; '' as long as there is no index to answer with.
 

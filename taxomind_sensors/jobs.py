@@ -18,7 +18,8 @@ BUILD_ASSETS: Final = ("raw_taxonomy", "enriched_definitions", "label_view", "de
 LEARN_ASSETS: Final = ("corrections", "evidence_centroids", "stop_calibration", "learning_report")
 TEXT_ASSETS: Final = ("stop_calibration", "classification_results", "error_report")
 LABEL_ASSETS: Final = ("stop_calibration", "error_report")
-_STAGES: Final = ("taxonomy", "views", "learning", "classification", "reports")
+GROWTH_ASSETS: Final = ("growth_observations", "growth_candidates")
+_STAGES: Final = ("taxonomy", "views", "learning", "classification", "growth", "reports")
 
 build_taxonomy = define_asset_job(
     "build_taxonomy",
@@ -44,6 +45,12 @@ learning_pipe = define_asset_job(
     description="Learns from corrections: settles them, makes their evidence, calibrates the stop, measures what changed.",
 )
 
+growth_pipe = define_asset_job(
+    "growth_pipe",
+    AssetSelection.assets(*GROWTH_ASSETS),
+    description="Observes what does not fit, and finds candidates for growth; a person decides about them.",
+)
+
 error_analysis = define_asset_job(
     "error_analysis",
     AssetSelection.assets(*LABEL_ASSETS),
@@ -56,7 +63,7 @@ whole_job = define_asset_job(
     description="Everything for one taxonomy: build it, learn, answer its texts, report on its labelled texts.",
 )
 
-ASSET_JOBS: Final = (build_taxonomy, inference, inference_batch, learning_pipe, error_analysis, whole_job)
+ASSET_JOBS: Final = (build_taxonomy, inference, inference_batch, learning_pipe, growth_pipe, error_analysis, whole_job)
 
 
 def key_request(key: str, run_key: str | None, **arguments: Any) -> RunRequest:

@@ -7,6 +7,7 @@ words, and each of their texts becomes an observation with the source `cluster`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -74,14 +75,19 @@ def current_misfits(
         reason = reason or (row.misfit if row.source == "user" else "")  # type: ignore[assignment]
         if reason:
             best = answer["top_codes"][0] if answer["top_codes"] else None
+            where = row.primary_code if row.source == "user" else best
             places.append(place)
-            misfits.append(replace(row, primary_code=best, misfit=reason, confidence=answer["confidence"]))
+            misfits.append(replace(row, primary_code=where, misfit=reason, confidence=answer["confidence"]))
     plain = unit_rows(classifier.index.encoded(vectors[np.array(places, np.int64)]))
     return Misfits(tuple(misfits), plain, len(kept) - len(misfits))
 
 
 def cluster_rows(
-    found: Misfits, *, min_size: int, rejected: Mapping[str, NDArray[np.float32]] | None = None, background: Sequence[str] = ()
+    found: Misfits,
+    *,
+    min_size: int,
+    rejected: Mapping[str, NDArray[np.float32]] | None = None,
+    wishes: Mapping[str, str] | None = None,
 ) -> list[Observation]:
     """An observation for each text of a group that holds together.
 
@@ -89,7 +95,7 @@ def cluster_rows(
         found: the texts.
         min_size: fewest texts of a group.
         rejected: middles (unit vectors float32[d]) of groups that were rejected, by key; groups like them are left out.
-        background: texts that fit, which show what words are common.
+        wishes: labels that somebody proposed, by id of the text; a group takes the most frequent one of its texts.
     """
     if len(found.rows) < min_size:
         return []
@@ -99,11 +105,15 @@ def cluster_rows(
         if any(float(middle @ other) >= SAME_GROUP for other in (rejected or {}).values()):
             labels[labels == group] = NOISE
     texts = [row.text for row in found.rows]
-    names = cluster_names(keywords(texts, labels, most=_WORDS, background=background))
+    names = cluster_names(keywords(texts, labels, most=_WORDS))
+    for group in names:
+        members = (row.text_id for row, label in zip(found.rows, labels, strict=True) if label == group)
+        told = Counter(wish for text_id in members if (wish := (wishes or {}).get(text_id)))
+        names[group] = told.most_common(1)[0][0] if told else names[group]
     return [
         replace(row, proposed_label=names[int(label)], source="cluster")
         for row, label in zip(found.rows, labels, strict=True)
-        if label != NOISE
+        if label != NOISE and row.text_id not in (wishes or {})
     ]
 
 

@@ -170,7 +170,7 @@ class Review:
             Fault: `revision_conflict` when the taxonomy has moved on; `invalid_input` for a label, parent or code that cannot be;
                 and as `plan_revision`.
         """
-        return self._add(proposal, "add", parent_code, code, evidence=evidence, seen_version=seen_version)
+        return self._add(proposal, "add", parent_code=parent_code, code=code, evidence=evidence, seen_version=seen_version)
 
     def name(self, proposal: Proposal, preferred: str, *, parent_code: str | None, evidence: bool = True) -> Outcome:
         """Give the candidate another name.
@@ -192,8 +192,8 @@ class Review:
             return self.alias(proposal, tree.codes[place])
         renamed = replace(proposal, label=wanted, key=key, code=None)
         if key == proposal.key:
-            return self._add(renamed, "add", parent_code, None, evidence=evidence)
-        return self._add(renamed, "name_as_different", parent_code, None, evidence=evidence, original=proposal)
+            return self._add(renamed, "add", parent_code=parent_code, code=None, evidence=evidence)
+        return self._add(renamed, "name_as_different", parent_code=parent_code, code=None, evidence=evidence, original=proposal)
 
     def alias(self, proposal: Proposal, code: str) -> Outcome:
         """Make the candidate's label an alias of an existing node.
@@ -284,9 +284,9 @@ class Review:
         self,
         proposal: Proposal,
         action: Action,
+        *,
         parent_code: str | None,
         code: str | None,
-        *,
         evidence: bool,
         seen_version: str | None = None,
         original: Proposal | None = None,
