@@ -84,8 +84,9 @@ def init(
         str | None, typer.Option("--starter", metavar="NAME", help="What to begin with; see below.", show_default=False)
     ] = None,
     language: Annotated[
-        str, typer.Option("--language", metavar="TAG", help="Language of a derived taxonomy (BCP 47).", show_default=False)
-    ] = "",
+        str | None,
+        typer.Option("--language", metavar="TAG", help="Language of a derived taxonomy (BCP 47).", show_default=False),
+    ] = None,
     llm: Annotated[
         bool | None,
         typer.Option("--llm/--no-llm", help="Let the model of the settings `llm` name what is derived.", show_default="ask"),
@@ -107,7 +108,7 @@ def init(
     if chosen in {"texts", "folder"}:
         samples = _samples(key, chosen, source, inbox, settings)
         client = _client(session, settings, len(samples), wanted=llm, yes=yes)
-        proposal = _derived(key, chosen, samples, language=language, settings=settings, client=client)
+        proposal = _derived(key, chosen, samples, language=language or "", settings=settings, client=client)
     else:
         proposal = _read(key, chosen, source, settings)
     if not session.json:

@@ -154,10 +154,15 @@ def _argument(parameter: Any) -> str:
 
 def _option(command: Any, parameter: Any) -> list[str]:
     value = "" if getattr(parameter, "is_flag", False) else parameter.metavar or _choices(command, parameter.name)
-    names = [" ".join(filter(None, [name, value])) for name in parameter.opts] if _is_option(parameter) else [value]
+    names = [" ".join(filter(None, [name, value])) for name in _names(parameter)] if _is_option(parameter) else [value]
     default = "" if parameter.required or parameter.default in (None, False) else f" Default: `{parameter.default}`."
     required = " Required." * (parameter.required and _is_option(parameter))
     return [", ".join(f"`{name}`" for name in names), f"{parameter.help}{required}{default}"]
+
+
+def _names(parameter: Any) -> list[str]:
+    """Names of an option; of one that can be switched off as well (`--llm`, `--no-llm`) those too."""
+    return [*parameter.opts, *parameter.secondary_opts]
 
 
 def _choices(command: Any, name: str) -> str:
