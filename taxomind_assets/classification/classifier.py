@@ -102,7 +102,7 @@ class Classifier:
         embedder = load_embedder(own.embedding, shared.data, recorded=EmbeddingSpec.from_json(json.dumps(index.spec)))
         outputs = Outputs(shared.data)
         classifier = cls(index, embedder, own, stored_calibration(outputs, key, index.version))
-        _check_student(classifier)
+        check_student(classifier)
         evidence = stored_evidence(outputs, key, index)
         return classifier.with_evidence(replace(evidence, vectors=index.placed(evidence.vectors)))
 
@@ -319,7 +319,7 @@ def checked_texts(texts: Texts) -> list[str]:
     return [clean(text) for text in given]
 
 
-def _check_student(classifier: Classifier) -> None:
+def check_student(classifier: Classifier) -> None:
     """Refuse probabilities that were fitted beside another student.
 
     Raises:

@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from taxomind_assets.classification.classifier import Classifier
+from taxomind_assets.classification.classifier import Classifier, check_student
 from taxomind_assets.classification.crosslingual import OWN_TEXT, PATH, TEXT, VIEWS, WHOLE
 from taxomind_assets.classification.scoring import Scorer
+from taxomind_assets.pending import embedding_digest
 from taxomind_assets.taxonomy.tree import NodeText, Taxonomy
 from taxomind_assets.views.index import NodeIndex
 from taxomind_resources.crosslingual.lazy import LazyStudent, open_student
 from taxomind_resources.embedding import Embedder
 from taxomind_resources.faults import Fault
+from taxomind_resources.settings import ScoringSettings, Settings
 
 #: Titles that stand in no label of the taxonomy, and a code that is right.
 TITLES = {
@@ -163,6 +165,20 @@ def test_an_index_knows_its_student(english_only: NodeIndex, student: LazyStuden
     off = build_index(english_only.tree, english_only.texts, english_only.vectors, embedder, "off")
     assert off.calibration.student == ""
     assert off.version != english_only.version
+
+
+def test_an_index_that_was_made_beside_another_student_is_stale(
+    english_only: NodeIndex, classifier_of: Callable[..., Classifier]
+) -> None:
+    check_student(classifier_of(english_only))
+    with pytest.raises(Fault, match="another cross-lingual student") as caught:
+        check_student(classifier_of(english_only, scoring={"crosslingual": "off"}))
+    assert caught.value.code == "index_stale"
+
+
+def test_a_new_student_asks_for_a_new_index(default_settings: Settings) -> None:
+    off = default_settings.model_copy(update={"scoring": ScoringSettings(crosslingual="off")})  # type: ignore[call-arg]
+    assert embedding_digest(off, "jobs") != embedding_digest(default_settings, "jobs")
 
 
 def test_a_text_in_a_script_that_nobody_knows_gets_no_answer(
