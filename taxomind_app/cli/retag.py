@@ -71,7 +71,10 @@ def plan(
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many texts.")] = None,
     strategy: Annotated[
-        Strategy, typer.Option("--strategy", help="router: the classifier; llm: a language model looks at unsure answers.")
+        Strategy,
+        typer.Option(
+            "--strategy", metavar="router|llm", help="router: the classifier; llm: a language model looks at unsure answers."
+        ),
     ] = Strategy.ROUTER,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what the run would look at, and what it costs.")] = False,
 ) -> None:

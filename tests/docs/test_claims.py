@@ -21,7 +21,7 @@ from taxomind_assets.reports.definitions import MEASURES, OUTCOMES
 from taxomind_assets.taxonomy.columns import UNREAD, field_of
 from taxomind_resources.catalogue import Catalogue
 from taxomind_resources.settings import Settings, known_settings
-from taxomind_resources.tables import BY_NAME
+from taxomind_resources.tables import BY_NAME, VIEWS
 from tests.docs.markdown import CONCEPTS, PAGES, README, ROOT, Page
 
 ALL = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -198,7 +198,8 @@ def test_tables_named_exist(page):
     schemas = {name.partition(".")[0] for name in BY_NAME}
     named = {span for span in page.spans if re.fullmatch(r"[a-z]+\.[a-z_]+", span) and span.partition(".")[0] in schemas}
     # A schema may share its name with a group of settings, or with a file.
-    assert {name for name in named if not name.endswith((".csv", ".json", ".sql"))} <= {*BY_NAME, *known_settings()}
+    views = {view.full_name for view in VIEWS}
+    assert {name for name in named if not name.endswith((".csv", ".json", ".sql"))} <= {*BY_NAME, *views, *known_settings()}
 
 
 def stated_reasons() -> list[set[str]]:
