@@ -110,11 +110,11 @@ def test_own_texts_become_a_taxonomy_that_classifies_them(call: Call, fresh: Pat
     assert made["starter"] == "texts"
     assert made["written"] is True
     assert len(made["nodes"]) == 3
-    code = {example: node["code"] for node in made["nodes"] for example in node["examples"]}
+    (code,) = [node["code"] for node in made["nodes"] if "change the car tyres" in node["examples"]]
     answer = json.loads(
-        call("--data", fresh, "classify", "-t", "home", "the car does not start", "--stop", "never", "--json").out
+        call("--data", fresh, "classify", "-t", "home", "new tyres for the car", "--stop", "never", "--json").out
     )
-    assert answer["code"] == code["the car engine stalls"]
+    assert answer["code"] == code
     written = json.loads((fresh / "inbox" / "home" / "taxonomy.json").read_text(encoding="utf-8"))
     assert written["derivation"]["texts"] == 16
 
