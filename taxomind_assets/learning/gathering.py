@@ -20,7 +20,7 @@ from taxomind_assets.learning.corrections import NEVER, Correction, CorrectionRo
 from taxomind_assets.learning.evidence import Evidence
 from taxomind_assets.learning.reading import ReadFile, moments_of, read_corrections, times_of
 from taxomind_assets.learning.reviews import REVIEWS, contradictions, outliers, reviews_table
-from taxomind_assets.learning.stored import EVIDENCE, VERSIONS, evidence_part, evidence_rows
+from taxomind_assets.learning.stored import EVIDENCE, VERSIONS, evidence_part, evidence_rows, vectors_of_rows
 from taxomind_assets.learning.versions import Held, with_version
 from taxomind_assets.pending import EvidenceState, IndexState, corrections_digest
 from taxomind_assets.taxonomy.revision_choice import SplitCorrection, decided_corrections
@@ -146,12 +146,22 @@ def gather_evidence(key: str, outputs: Outputs, embedder: Embedder) -> Gathered:
         made_from = EvidenceState.parse(outputs.digest(CORRECTIONS, key))
         tree = stored_taxonomy(outputs, key)
         applied = [found for found in stored_corrections(outputs, key, status="applied") if found.code in tree.position]
-        vectors = embedder.embed([found.text for found in applied], "query")
+        vectors = _vectors([found.text for found in applied], key, outputs, embedder)
         evidence = Evidence.of([found.text for found in applied], [found.code or "" for found in applied], vectors)
         reviews = reviews_table(contradictions(tree, applied) + outliers(tree, applied, vectors))
         state = EvidenceState(made_from.corrections_digest, made_from.taxonomy_version, embedder.spec.vector_class)
         added, removed = _write(key, outputs, applied, vectors, evidence=evidence, reviews=reviews, state=state)
     return Gathered(evidence, frozenset(added), frozenset(removed), reviews)
+
+
+def _vectors(texts: Sequence[str], key: str, outputs: Outputs, embedder: Embedder) -> NDArray[np.float32]:
+    """float32[e, d]: those that are stored already, and those of texts that are new."""
+    stored = outputs.read(EVIDENCE, key, columns=["text", "vector"], parts=[evidence_part(embedder.spec.vector_class)])
+    rows = {text: row for row, text in enumerate(stored["text"].to_pylist())}
+    new = list(dict.fromkeys(text for text in texts if text not in rows))
+    rows |= {text: stored.num_rows + row for row, text in enumerate(new)}
+    every = np.concatenate((vectors_of_rows(stored, embedder.spec.dimensions), embedder.embed(new, "query")))
+    return every[[rows[text] for text in texts]]
 
 
 def _write(

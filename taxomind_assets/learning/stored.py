@@ -87,10 +87,16 @@ def evidence_of_rows(rows: pa.Table, dimensions: int, codes: Collection[str]) ->
     """The rows of `learning.evidence` whose code is among `codes`."""
     if not rows.num_rows:
         return Evidence.none(dimensions)
-    vectors = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, dimensions)
+    vectors = vectors_of_rows(rows, dimensions)
     given, texts = rows["code"].to_pylist(), rows["text"].to_pylist()
     kept = [place for place, code in enumerate(given) if code in codes]
     return Evidence.of([texts[i] for i in kept], [given[i] for i in kept], vectors[kept])
+
+
+def vectors_of_rows(rows: pa.Table, dimensions: int) -> NDArray[np.float32]:
+    """The column `vector` as float32[e, d]."""
+    values: NDArray[np.float32] = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(-1, dimensions)
 
 
 def evidence_rows(ids: list[str], codes: list[str], texts: list[str], vectors: NDArray[np.float32]) -> pa.Table:

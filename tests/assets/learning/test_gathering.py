@@ -27,11 +27,13 @@ def test_corrections_become_sums_counts_and_texts(household):
     assert [row[0] for row in household.rows("evidence", "text")] == ["a tree", "my pet", "my puppy", "your pet"]
 
 
-def test_a_second_run_changes_nothing_and_embeds_from_the_cache(household):
+def test_a_second_run_changes_nothing_and_embeds_nothing(household):
     household.put(GIVEN, "a.csv")
     household.learn()
     before = household.state(), household.rows("centroids", "code", "updated_at")
+    household.embedder.embedded.clear()
     found = household.learn()
+    assert household.embedder.embedded == []
     assert (household.state(), household.rows("centroids", "code", "updated_at")) == before
     assert (found.touched, len(household.rows("evidence_versions", "number"))) == ([], 1)
 
@@ -41,7 +43,9 @@ def test_only_the_corrected_node_changes(household):
     household.learn()
     before = {row[0]: row for row in household.rows("centroids", "code", "count", "vector_sum", "updated_at")}
     household.put("text,code\nmy old dog,dog\n", "b.csv")
+    household.embedder.embedded.clear()
     assert household.learn().touched == ["dog"]
+    assert household.embedder.embedded == ["my old dog"]
     after = {row[0]: row for row in household.rows("centroids", "code", "count", "vector_sum", "updated_at")}
     assert {code for code in after if after[code] != before[code]} == {"dog"}
 
