@@ -29,6 +29,8 @@ _UNITS: Final[Mapping[str, str]] = {
     "corrections": "corrections",
     "evidence_centroids": "nodes taught",
     "classification_results": "answers",
+    "growth_observations": "observations",
+    "growth_candidates": "candidates",
     "stop_calibration": "calibrations",
     "error_report": "texts judged",
 }

@@ -195,7 +195,9 @@ def observed_window(outputs: Outputs, key: str, rules: Rules, now: datetime) -> 
         start = pa.scalar(now - timedelta(days=days), moments.type)
         return pc.fill_null(pc.greater_equal(moments, start), True)
 
-    totals = {span.name: pc.count_distinct(table["text_id"].filter(since(span.days))).as_py() for span in rules.windows()}
+    totals: dict[str, int] = {
+        span.name: pc.count_distinct(table["text_id"].filter(since(span.days))).as_py() for span in rules.windows()
+    }
     late = pc.fill_null(pc.greater(moments, pa.scalar(now + timedelta(hours=1), moments.type)), False)
     telling = pc.or_(pc.not_equal(table["source"], ""), pc.not_equal(table["misfit"], ""))
     rows = table.filter(pc.and_(since(rules.days), telling))
@@ -266,7 +268,7 @@ def find_candidates(
         if own.clusters:
             rows = (*rows, *_clustered(classifier, misfits, standing, rules, rows))
         detected = detect(rows, tree, moment, rules, rejected=standing.rejected.keys(), totals=window.totals)
-        probe = _probe(outputs, key)
+        probe = probe_of(outputs, key)
         hidden = {
             found.key: standing.hidden_until(found.key, found.count, moment, own.skip_cooldown_days)
             for found in detected.candidates
@@ -323,7 +325,7 @@ def _used_codes(outputs: Outputs, key: str) -> frozenset[str]:
     return frozenset(outputs.read("taxonomy.node_history", key, columns=["code"])["code"].to_pylist())
 
 
-def _probe(outputs: Outputs, key: str) -> Probe:
+def probe_of(outputs: Outputs, key: str) -> Probe:
     """Texts with answers of the newest files, and texts that people have placed."""
     others: list[str] = []
     for part in sorted(outputs.parts(RESULTS, key), key=lambda name: state_of_part(outputs, RESULTS, key, name)[::-1]):
@@ -347,7 +349,7 @@ def write_zero_usage(key: str, outputs: Outputs, tree: Taxonomy) -> tuple[int, i
     from taxomind_resources.tables import BY_NAME
 
     used, answers = used_nodes(outputs, key, tree)
-    unused = np.flatnonzero(~used) if answers else []
+    unused = np.flatnonzero(~used).tolist() if answers else []
     rows = [
         {"code": tree.codes[i], "label": tree.nodes[i].label, "is_leaf": bool(tree.is_leaf[i]), "answers": answers}
         for i in sorted(unused, key=lambda place: tree.codes[place])

@@ -167,8 +167,8 @@ class Review:
             seen_version: taxonomy version that the person saw.
 
         Raises:
-            Fault: `revision_conflict` when the taxonomy has moved on; `invalid_input` for a label, parent or code that cannot be;
-                and as `plan_revision`.
+            Fault: `revision_conflict` when the taxonomy has moved on, `invalid_input` for a label, parent or code that cannot
+                be, and as `plan_revision`.
         """
         return self._add(proposal, "add", parent_code=parent_code, code=code, evidence=evidence, seen_version=seen_version)
 
@@ -219,8 +219,7 @@ class Review:
                 raise Fault("invalid_input", "Nothing of the label is left to compare.", value=proposal.label, allowed="a word")
             action: Action = "reject_unattended" if unattended else "reject"
             is_new = proposal.key not in self.standing().rejected
-            extra = {"reason": reason} if reason else {}
-            decision = self._decision(action, proposal, self.tree(), **extra, **({} if is_new else {"unchanged": True}))
+            decision = self._decision(action, proposal, self.tree(), reason=reason, unchanged=not is_new)
             write_decisions(self._inbox, self.key, [decision])
             done = "is rejected" if is_new else "was rejected already"
             return Outcome(decision, f"{proposal.label} {done}")
@@ -249,12 +248,12 @@ class Review:
     def undo(self, decision_id: str) -> Outcome:
         """Take a decision back.
 
-        A node that was added goes again, with the evidence it began with: byte for byte when the taxonomy was not changed since,
-        else its rows alone are taken out. Stored answers keep it, in the version they were made with.
+        A node that was added goes again, with the evidence it began with: byte for byte when the taxonomy was not changed
+        since, else its rows alone are taken out. Stored answers keep it, in the version they were made with.
 
         Raises:
-            Fault: `invalid_input` when there is no such decision or it was taken back, `revision_conflict` when nodes were added
-                below the node.
+            Fault: `invalid_input` when there is no such decision or it was taken back, `revision_conflict` when nodes were
+                added below the node.
         """
         with self._locked():
             undone = self._chosen(decision_id)
@@ -407,7 +406,7 @@ class Review:
         for child in tree.children_of(parent).tolist():
             names = (name for text in tree.nodes[child].texts for name in (text.label, *text.aliases))
             if any(self.key_of(name) == key for name in names):
-                return tree.codes[child]
+                return str(tree.codes[child])
         return None
 
     def _checked_code(self, code: str, tree: Taxonomy) -> str:

@@ -92,7 +92,7 @@ class Probe:
     placed: tuple[tuple[str, str], ...] = ()
 
 
-def try_node(classifier: Classifier, node: NewNode, texts: Sequence[str], probe: Probe = Probe()) -> Trial:
+def try_node(classifier: Classifier, node: NewNode, texts: Sequence[str], probe: Probe | None = None) -> Trial:
     """Try a node out.
 
     Args:
@@ -117,12 +117,12 @@ def try_node(classifier: Classifier, node: NewNode, texts: Sequence[str], probe:
     drawn, before, after = _others(classifier, full, others, node.code)
     placed = [pair for pair in dict.fromkeys(probe.placed) if pair[0] not in own and pair[1] in classifier.tree.position]
     judged = _placed(classifier, node, texts, placed)
-    return Trial(
+    return replace(
+        judged,
         texts=len(texts),
         moved=moved,
         others=len(others),
         drawn=drawn,
-        **judged,
         sibling_confidence_before=before,
         sibling_confidence_after=after,
     )
@@ -146,12 +146,10 @@ def _others(
     return int((~stays).sum()), means[0], means[1]
 
 
-def _placed(
-    classifier: Classifier, node: NewNode, texts: Sequence[str], placed: Sequence[tuple[str, str]]
-) -> dict[str, float | int | None]:
+def _placed(classifier: Classifier, node: NewNode, texts: Sequence[str], placed: Sequence[tuple[str, str]]) -> Trial:
     """Accuracy on texts that people have placed, which neither classifier has seen."""
     if not placed:
-        return {"placed": 0}
+        return Trial(0, 0)
     untaught = classifier.with_evidence(Evidence.none(classifier.index.vectors.shape[1]))
     given = [text for text, _ in placed]
     right = []
@@ -159,13 +157,15 @@ def _placed(
         paths = own.classify(given)["path"].to_pylist()
         right.append(np.array([code in path for path, (_, code) in zip(paths, placed, strict=True)], np.bool_))
     before, after = right
-    return {
-        "placed": len(placed),
-        "better": int((after & ~before).sum()),
-        "worse": int((before & ~after).sum()),
-        "accuracy_before": float(before.mean()),
-        "accuracy_after": float(after.mean()),
-    }
+    return Trial(
+        0,
+        0,
+        placed=len(placed),
+        better=int((after & ~before).sum()),
+        worse=int((before & ~after).sum()),
+        accuracy_before=float(before.mean()),
+        accuracy_after=float(after.mean()),
+    )
 
 
 def _with_node(classifier: Classifier, node: NewNode, texts: list[str]) -> Classifier:
