@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from taxomind_resources.settings import Settings
 
 CALIBRATIONS: Final = "classification.calibrations"
+#: Share of the corrections that may come or go before everything is fitted anew.
+_NEAR: Final = 0.05
 _SHOWN = ["text", "language", "path", "label", "confidence", "stop_reason", "alternatives"]
 
 text_files = AssetSpec(
@@ -64,10 +66,12 @@ def stop_calibration(
     inbox: InboxResource,
     outputs: OutputsResource,
 ) -> MaterializeResult[Any]:
-    """What labelled texts say about how sure an answer must be: temperatures, and a threshold that keeps the accuracy target.
+    """What texts with known codes teach the classifier: how much each view counts, how sure an answer is, and where to stop.
 
-    Corrected and confirmed answers are labelled texts as well, 2,000 of them at most; each is scored as if it had not been
-    corrected. Without enough texts the calibration of the node index serves, which needs none and proves nothing.
+    Corrections and labelled files are such texts; each is scored as if nobody had told of it. Weights, voters (classifiers
+    trained on corrections), temperatures and the threshold that keeps the accuracy target are fitted, as far as there are
+    enough texts. Without enough of them what ships serves, which needs none and proves nothing. A few corrections more do
+    not fit all of it anew.
     """
     opened = settings.load(), inbox.open(), outputs.open()
     result = for_each_key(context, lambda key: _calibrate(key, *opened))
@@ -77,42 +81,58 @@ def stop_calibration(
 
 def _calibrate(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs") -> Written:
     from taxomind_assets.classification.classifier import Classifier
-    from taxomind_assets.classification.own_labels import (
-        FEWEST_TEXTS,
-        calibration_table,
-        described,
-        label_calibration,
-        with_corrections,
-    )
+    from taxomind_assets.classification.fitted_store import drop_voters, stored_row, write_fitted
+    from taxomind_assets.classification.fitting import FEWEST_TEXTS, fit
+    from taxomind_assets.classification.own_labels import described
     from taxomind_assets.learning.gathering import labelled_corrections, stored_corrections
     from taxomind_assets.reports.sources import read_labelled
+    from taxomind_assets.taxonomy.versions import current_translation
 
     digest, files = inbox.digest(key, "labelled"), inbox.files(key, "labelled")
     classifier = Classifier.load(key, settings)
+    evidence = classifier.scorer.evidence
+    corrected = len(evidence.rows) if evidence else 0
+    row = stored_row(outputs, key, classifier.index.version)
+    target = classifier.settings.routing.accuracy_target
+    if row and outputs.digest(CALIBRATIONS, key) == digest and _is_near(row, corrected, target):
+        note = f"Fitted on {row['corrected_texts']:,} corrections; {corrected:,} are too few more to fit anew."
+        return Written(row["calibration_version"], 1, {"note": note, "corrected": corrected})
     # Refused rows are told by the error report, which reads the same files.
-    targets = read_labelled(classifier.tree, files, classifier.settings, lambda rows: None).targets
-    labelled = targets["text"].to_pylist(), targets["codes"].to_pylist()
+    translation = current_translation(inbox, outputs, key, classifier.tree.version)
+    targets = read_labelled(classifier.tree, files, classifier.settings, lambda rows: None, translation=translation).targets
     told = labelled_corrections(classifier.tree, stored_corrections(outputs, key, status="applied"))
-    texts, codes, corrected = with_corrections(*labelled, *told)
-    found = label_calibration(classifier, texts, codes)
+    texts, codes = [*targets["text"].to_pylist(), *told[0]], [*targets["codes"].to_pylist(), *told[1]]
+    found = fit(classifier, texts, codes)
     if found is None:
         outputs.write(CALIBRATIONS, key, BY_NAME[CALIBRATIONS].arrow.empty_table(), digest=digest)
+        drop_voters(outputs, key)
         note = f"{len(texts):,} labelled texts; a calibration needs {FEWEST_TEXTS}. The one of the node index serves."
-        return Written(
-            classifier.index.calibration.version, 0, {"note": note, "labelled texts": len(texts), "corrected": corrected}
-        )
-    outputs.write(CALIBRATIONS, key, calibration_table(found, classifier.index.version, len(texts)), digest=digest)
-    figures = {"threshold": found.threshold, "accuracy target": found.accuracy_target}
+        metadata = {"note": note, "labelled texts": targets.num_rows, "corrected": corrected}
+        return Written(classifier.index.calibration.version, 0, metadata)
+    version = classifier.with_fitted(found).versions["calibration_version"]
+    write_fitted(
+        outputs, key, found, index_version=classifier.index.version, version=version, corrected=corrected, digest=digest
+    )
+    numbers = found.calibration
+    figures = {"threshold": numbers.threshold, "accuracy target": numbers.accuracy_target}
     metadata = {
-        "result": described(found, len(texts)),
-        "labelled texts": len(texts),
+        "result": described(numbers, found.texts),
+        "labelled texts": targets.num_rows,
         "corrected": corrected,
-        "proven": found.proven,
-        "temperature, encoder not trusted": found.temperature[0],
-        "temperature, encoder trusted": found.temperature[1],
+        "weights": "fitted" if found.weights else "shipped",
+        "voters": "trained" if found.voters else "none (too few corrections)",
+        "proven": numbers.proven,
+        "temperature, encoder not trusted": numbers.temperature[0],
+        "temperature, encoder trusted": numbers.temperature[1],
         **{name: value for name, value in figures.items() if value is not None},
     }
-    return Written(found.version, 1, metadata)
+    return Written(version, 1, metadata)
+
+
+def _is_near(row: dict[str, Any], corrected: int, target: float) -> bool:
+    """Whether what was fitted still fits: for the same target, on almost as many corrections."""
+    before = row["corrected_texts"]
+    return row["accuracy_target"] in (None, target) and before > 0 and abs(corrected - before) <= _NEAR * before
 
 
 class ClassificationConfig(Config):

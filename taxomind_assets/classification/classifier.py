@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from taxomind_assets.classification.gate import decide_by_gate
 from taxomind_assets.classification.routing import Route, route
 from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.classification.stopping import force_leaf, stop_by_mass
+from taxomind_assets.classification.voters import Voters
 from taxomind_assets.learning.evidence import Evidence
 from taxomind_assets.views.adaptation import adapted_embedder
 from taxomind_assets.views.index import NodeIndex
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from taxomind_assets.classification.fitting import Fitted
     from taxomind_assets.taxonomy.tree import Taxonomy
     from taxomind_resources.embedding import Embedder
 
@@ -91,7 +94,7 @@ class Classifier:
         Raises:
             Fault: `index_missing`, `index_stale`, `model_unavailable`, `invalid_key`, and as `open_student`.
         """
-        from taxomind_assets.classification.own_labels import stored_calibration
+        from taxomind_assets.classification.fitted_store import stored_fitted
         from taxomind_assets.learning.stored import stored_evidence
         from taxomind_resources.embedding import EmbeddingSpec, load_embedder
         from taxomind_resources.outputs import Outputs
@@ -101,7 +104,7 @@ class Classifier:
         index = NodeIndex.load(IndexStore(shared.data).folder(key, version))
         embedder = load_embedder(own.embedding, shared.data, recorded=EmbeddingSpec.from_json(json.dumps(index.spec)))
         outputs = Outputs(shared.data)
-        classifier = cls(index, embedder, own, stored_calibration(outputs, key, index.version))
+        classifier = cls(index, embedder, own).with_fitted(stored_fitted(outputs, key, index.version))
         check_student(classifier)
         evidence = stored_evidence(outputs, key, index)
         return classifier.with_evidence(replace(evidence, vectors=index.placed(evidence.vectors)))
@@ -120,6 +123,16 @@ class Classifier:
             rows = EvidenceRows.of(evidence, self.tree.position)
             view = EvidenceView(self.scorer.base, rows) if len(rows) else None
         return self.with_scorer(self.scorer.with_evidence(view))
+
+    def with_fitted(self, fitted: Fitted | None) -> Classifier:
+        """The same classifier with fitted weights, voters and calibration in place of any others; None = without."""
+        scorer, own = self.scorer, []
+        if fitted is not None and fitted.voters is not None:
+            own.append(fitted.voters)
+        others = [view for view in scorer.added if not isinstance(view, Voters)]
+        scorer = scorer.with_views([*others, *own]).with_weights(fitted.weights if fitted else None)
+        calibration = fitted.calibration if fitted else self.index.calibration
+        return Classifier(self.index, self.embedder, self.settings, calibration, scorer=scorer)
 
     def learn(self, texts: Sequence[str], codes: Sequence[str]) -> Classifier:
         """The same classifier with further evidence, at once: what exists already is shared, not made anew.
@@ -159,9 +172,18 @@ class Classifier:
             "taxonomy_version": self.index.tree.version,
             "index_version": self.index.version,
             "evidence_version": self.scorer.evidence.version if self.scorer.evidence else "",
-            "calibration_version": self.calibration.version,
+            "calibration_version": self._calibration_version,
             "settings_version": self.settings.deciding_version(),
         }
+
+    @property
+    def _calibration_version(self) -> str:
+        """12 hex digits over all fitted numbers: of the calibration alone when nothing else is fitted."""
+        fitted = self.scorer.fitted
+        if fitted is None:
+            return self.calibration.version
+        voters = [view.version for view in self.scorer.added if isinstance(view, Voters)]
+        return hashlib.sha256("".join([self.calibration.version, fitted.version, *voters]).encode()).hexdigest()[:12]
 
     def classify(self, texts: Texts, *, vectors: NDArray[np.float32] | None = None) -> pa.Table:
         """Answers for b texts, in their order; identical texts are scored once.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
 
 from taxomind_assets.classification.calibration import Calibration
+from taxomind_assets.classification.fitting import FEWEST_TEXTS, fit_fusion
 from taxomind_assets.classification.gate import fit_gate
 from taxomind_assets.classification.label_calibration import (
     TEMPERATURE_SHARE,
@@ -21,22 +21,16 @@ from taxomind_assets.classification.label_calibration import (
 )
 from taxomind_assets.classification.self_calibration import nowhere_energy
 from taxomind_assets.classification.unseen_evidence import unseen
+from taxomind_assets.learning.evidence import Evidence
 from taxomind_assets.views.texts import normalise
-from taxomind_resources.tables import BY_NAME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from taxomind_assets.classification.classifier import Classifier
-    from taxomind_resources.outputs import Outputs
 
-TABLE: Final = "classification.calibrations"
-#: Labelled texts under which a calibration would say more about them than about the taxonomy.
-FEWEST_TEXTS: Final = 50
 #: Labelled texts that a calibration looks at; more would only cost time.
 MOST_TEXTS: Final = 20_000
-#: Corrected texts among them.
-MOST_CORRECTIONS: Final = 2_000
 _SALT: Final = "calibration"
 _FOLDS: Final = "report"
 
@@ -58,22 +52,6 @@ def label_calibration(classifier: Classifier, texts: Sequence[str], codes: Seque
     gold = [[classifier.tree.position[code] for code in codes[i]] for i in order]
     labelled = score_labelled(unseen(classifier).scorer, chosen, classifier.embedder.embed(chosen, "query"), gold)
     return _calibrated(classifier, chosen, labelled)
-
-
-def with_corrections(
-    texts: Sequence[str], codes: Sequence[list[str]], corrected: Sequence[str], corrected_codes: Sequence[list[str]]
-) -> tuple[list[str], list[list[str]], int]:
-    """Labelled texts, and corrected texts that are not among them, at most `MOST_CORRECTIONS` by a hash.
-
-    The bound keeps the time that one more correction takes; which of them are taken changes little from one to the next.
-
-    Returns:
-        (texts, codes of each, number of corrected texts).
-    """
-    known = {normalise(text) for text in texts}
-    further = [i for i, text in enumerate(corrected) if normalise(text) not in known]
-    taken = sorted(further, key=lambda i: text_share(corrected[i], _SALT))[:MOST_CORRECTIONS]
-    return [*texts, *(corrected[i] for i in taken)], [*codes, *(corrected_codes[i] for i in taken)], len(taken)
 
 
 def _calibrated(classifier: Classifier, texts: Sequence[str], labelled: LabelledLogits) -> Calibration:
@@ -101,47 +79,35 @@ def unseen_answers(classifier: Classifier, texts: Sequence[str], codes: Sequence
     Returns:
         As `Classifier.classify`, in the order of `texts`.
     """
-    classifier = unseen(classifier)
-    if classifier.calibration == classifier.index.calibration:
+    if classifier.scorer.fitted is None:
+        classifier = unseen(classifier)
+    if classifier.calibration == classifier.index.calibration and classifier.scorer.fitted is None:
         return classifier.classify(list(texts))
     second = np.array([text_share(text, _FOLDS) < 0.5 for text in texts], np.bool_)
     parts: list[pa.Table] = []
     rows: list[int] = []
     for fold in (second, ~second):
         own, other = np.flatnonzero(fold).tolist(), np.flatnonzero(~fold).tolist()
-        made = label_calibration(classifier, [texts[i] for i in other], [codes[i] for i in other])
-        parts.append(classifier.with_calibration(made or classifier.index.calibration).classify([texts[i] for i in own]))
+        judged = [texts[i] for i in own]
+        parts.append(_fitted_without(classifier, judged, [texts[i] for i in other], [codes[i] for i in other]).classify(judged))
         rows += own
     place: NDArray[np.int64] = np.argsort(np.array(rows, np.int64))
     return pa.concat_tables(parts).take(pa.array(place))
 
 
-def calibration_table(calibration: Calibration, index_version: str, texts: int) -> pa.Table:
-    """One row of `classification.calibrations`."""
-    row = {
-        "calibration_version": calibration.version,
-        "index_version": index_version,
-        "labelled_texts": texts,
-        "temperature_untrusted": calibration.temperature[0],
-        "temperature_trusted": calibration.temperature[1],
-        "threshold": calibration.threshold,
-        "accuracy_target": calibration.accuracy_target,
-        "proven": calibration.proven,
-        "numbers": calibration.to_text(),
-        "fitted_at": datetime.now(UTC),
-    }
-    return pa.Table.from_pylist([row], schema=BY_NAME[TABLE].arrow)
-
-
-def stored_calibration(outputs: Outputs, key: str, index_version: str) -> Calibration | None:
-    """The calibration that labels have made for this index; None when there is none.
-
-    Raises:
-        Fault: `storage_failed`.
-    """
-    rows = outputs.read(TABLE, key, columns=["index_version", "numbers"]).to_pylist()
-    found = [row["numbers"] for row in rows if row["index_version"] == index_version]
-    return Calibration.from_text(found[-1]) if found else None
+def _fitted_without(
+    classifier: Classifier, judged: Sequence[str], texts: Sequence[str], codes: Sequence[Sequence[str]]
+) -> Classifier:
+    """The classifier as it would be had nobody told of the judged texts."""
+    if classifier.scorer.fitted is None:
+        return classifier.with_calibration(label_calibration(classifier, texts, codes) or classifier.index.calibration)
+    gone = {normalise(text) for text in judged}
+    evidence = classifier.scorer.evidence
+    if evidence:
+        kept = [row for row, text in enumerate(evidence.rows.texts) if normalise(text) not in gone]
+        told = [evidence.rows.texts[row] for row in kept], [evidence.rows.codes[row] for row in kept]
+        classifier = classifier.with_evidence(Evidence.of(*told, evidence.rows.vectors[kept]))
+    return fit_fusion(classifier.with_fitted(None), texts, codes)
 
 
 def described(calibration: Calibration, texts: int) -> str:

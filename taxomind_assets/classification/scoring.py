@@ -178,12 +178,15 @@ class Scorer:
         found |= dict(self._added_blocks(query, known))
         return found | {name: Block(known.words(name)) for name in LEXICAL}
 
+    def weight(self, name: str, trusted: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Weight of one of `features` for each text, float32[b]."""
+        return self.weights.of("best_text" if name == "negative_examples" else name, trusted)
+
     def contributions(self, query: Query) -> Features:
         """What each feature adds to the logit, float32[n, b] each; they add up to `logits`."""
         weighted: Features = {}
         for name, block in self.features(query).items():
-            weight = self.weights.of("best_text" if name == "negative_examples" else name, query.trusted)
-            part = block.dense(len(self.tree)) * weight
+            part = block.dense(len(self.tree)) * self.weight(name, query.trusted)
             if name == "best_text" or np.any(part):
                 weighted[name] = part
         return weighted

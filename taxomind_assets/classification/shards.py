@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from taxomind_assets.classification.own_labels import stored_calibration
+from taxomind_assets.classification.fitted_store import stored_row
 from taxomind_assets.learning.stored import evidence_state
 from taxomind_resources.outputs import DIGEST_FIELD, Outputs, conform
 from taxomind_resources.settings import Settings
@@ -34,12 +34,12 @@ def shard_config(key: str, settings: Settings, index_version: str) -> dict[str, 
     corrections have replaced.
     """
     outputs = Outputs(settings.data)
-    calibration = stored_calibration(outputs, key, index_version)
+    fitted = stored_row(outputs, key, index_version)
     return {
         "key": key,
         "settings": settings.model_dump_json(),
         "index_version": index_version,
-        "calibration_version": calibration.version if calibration else "",
+        "calibration_version": fitted["calibration_version"] if fitted else "",
         "evidence_state": evidence_state(outputs, key),
     }
 

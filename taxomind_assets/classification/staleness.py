@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from taxomind_assets.classification.batches import BATCHES, shard_part
-from taxomind_assets.classification.own_labels import TABLE as CALIBRATIONS
+from taxomind_assets.classification.fitted_store import CALIBRATIONS
 from taxomind_assets.classification.shards import RESULTS
 from taxomind_assets.learning.stored import current_evidence_version
 from taxomind_assets.pending import SEEN

@@ -48,10 +48,15 @@ class UnseenEvidence(EvidenceView):
 
 
 def unseen(classifier: Classifier) -> Classifier:
-    """The classifier with evidence that is silent about its own texts; the same one when it has no evidence."""
+    """The classifier with evidence that is silent about its own texts; the same one when it has no evidence.
+
+    Fitted weights and voters have seen the texts as well, so shipped weights take their place.
+    """
     known = classifier.scorer.evidence
     if known is None or isinstance(known, UnseenEvidence):
         return classifier
+    if classifier.scorer.fitted:
+        classifier = classifier.with_fitted(None)
     view = UnseenEvidence(classifier.scorer.base, known.rows)
     return classifier.with_scorer(classifier.scorer.with_evidence(view))
 

@@ -8,16 +8,13 @@ import numpy as np
 import pytest
 
 from taxomind_assets.classification.classifier import Classifier
+from taxomind_assets.classification.fitting import FEWEST_TEXTS
 from taxomind_assets.classification.own_labels import (
-    FEWEST_TEXTS,
-    calibration_table,
     described,
     label_calibration,
-    stored_calibration,
     unseen_answers,
 )
 from taxomind_assets.views.index import NodeIndex
-from taxomind_resources.outputs import Outputs
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +47,6 @@ def test_the_order_of_labels_does_not_matter(classifier, known):
     assert shuffled is not None
     assert shuffled.temperature == pytest.approx(made.temperature, abs=1e-3)
     assert shuffled.proven == made.proven
-
-
-def test_a_calibration_is_kept_for_its_index(tmp_path, classifier, known):
-    made = label_calibration(classifier, *known)
-    assert made is not None
-    outputs = Outputs(tmp_path)
-    assert stored_calibration(outputs, "k", "index") is None
-    outputs.write("classification.calibrations", "k", calibration_table(made, "index", len(known[0])))
-    assert stored_calibration(outputs, "k", "index") == made
-    assert stored_calibration(outputs, "k", "another index") is None
 
 
 def test_what_labels_have_shown_is_said(classifier, known):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from taxomind_assets.classification.own_labels import MOST_CORRECTIONS, unseen_answers, with_corrections
+from taxomind_assets.classification.own_labels import unseen_answers
 from taxomind_assets.classification.unseen_evidence import unseen, untaught
 
 TAUGHT = {"flurbo wrangler": "2512", "head of the flurbo desk": "5222", "teaches zweep to toddlers": "2342"}
@@ -50,14 +50,3 @@ def test_reports_answer_corrected_texts_as_if_they_were_new(taught):
     answers = unseen_answers(taught, list(TAUGHT), [[code] for code in TAUGHT.values()])
     assert "exact_evidence" not in answers["stop_reason"].to_pylist()
     assert taught.classify(list(TAUGHT))["stop_reason"].to_pylist() == ["exact_evidence"] * 3
-
-
-def test_corrected_texts_join_the_labelled_ones_once_and_at_most_so_many():
-    texts, codes, corrected = with_corrections(["a b", "c"], [["1"], ["2"]], ["A  b", "d"], [["3"], ["4"]])
-    assert (texts, codes, corrected) == (["a b", "c", "d"], [["1"], ["2"], ["4"]], 1)
-    many = [f"text {number}" for number in range(MOST_CORRECTIONS + 500)]
-    first = with_corrections([], [], many, [["1"]] * len(many))
-    more = [*many, "one more"]
-    second = with_corrections([], [], more, [["1"]] * len(more))
-    assert first[2] == second[2] == MOST_CORRECTIONS
-    assert len(set(first[0]) ^ set(second[0])) <= 2

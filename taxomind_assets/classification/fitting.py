@@ -1,0 +1,271 @@
+"""The fusion fitted to a taxonomy by texts whose place people have told: voters, weights, temperatures, and the threshold.
+
+No number is ever fitted and judged on the same text. Each text is scored as if nobody had told of it: its own corrections are
+left out, the voters that score it were trained without its fold (a quarter of the texts, by a hash), and so were the weights.
+On these logits temperatures and threshold are fitted, which therefore hold for new texts of the same kind. What serves in the
+end is trained on everything.
+
+Few texts must not do harm: weights have a prior around the shipped ones, and where most nodes have a single correction shipped
+weights stay, because leaving that one out would teach that corrections are worth nothing.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from taxomind_assets.classification.calibration import Calibration, masses, noise_texts
+from taxomind_assets.classification.evidence_rows import EvidenceRows
+from taxomind_assets.classification.gate import fit_gate
+from taxomind_assets.classification.label_calibration import TEMPERATURE_SHARE, LabelledLogits, calibrate, text_share
+from taxomind_assets.classification.unseen_evidence import UnseenEvidence
+from taxomind_assets.classification.voters import TrainingRows, Voters, training_cost
+from taxomind_assets.classification.weight_fitting import Choices, fit_weights
+from taxomind_assets.views.texts import normalise
+from taxomind_resources.embedding.runtimes import available_cores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from taxomind_assets.classification.classifier import Classifier
+    from taxomind_assets.classification.fusion import FusionWeights
+    from taxomind_assets.classification.scoring import Scorer
+
+#: Texts under which fitting would say more about them than about the taxonomy.
+FEWEST_TEXTS: Final = 50
+#: Texts that are scored, and numbers of their logits; more would only cost time.
+_MOST_TEXTS: Final = 10_000
+_MOST_LOGITS: Final = 40_000_000
+#: Share of the corrected texts whose node has two corrections or more, from which weights are fitted.
+_REPEATED: Final = 0.7
+#: Corrections for each corrected node, on average, from which voters are trained.
+_VOTER_ROWS: Final = 2.5
+_MOST_VOTER_ROWS: Final = 10_000
+#: Numbers that the voter on words may look at in one pass.
+_MOST_COST: Final = 1_500_000_000
+_FOLDS: Final = 4
+_BLOCK: Final = 64
+_SALT: Final = "calibration"
+_FOLD_SALT: Final = "fold"
+_NOISE_SHARE: Final = 0.95
+#: Share of the known texts that may be taken for texts that belong nowhere.
+_OWN_SHARE: Final = 0.02
+_FEWEST_OF_A_MODE: Final = 20
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What texts with known places have made of a classifier.
+
+    Attributes:
+        calibration: the numbers that make probabilities.
+        weights: fusion weights; None = the shipped ones.
+        voters: trained voters; None = too few corrections.
+        texts: number of texts that it was fitted on.
+    """
+
+    calibration: Calibration
+    weights: FusionWeights | None
+    voters: Voters | None
+    texts: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """b texts with known nodes, and the fold of each.
+
+    Attributes:
+        texts: clean texts, no two the same but for case and spaces.
+        gold: positions of the known nodes of each.
+        vectors: float32[b, d].
+        folds: int64[b] in 0..3.
+    """
+
+    texts: list[str]
+    gold: list[list[int]]
+    vectors: NDArray[np.float32]
+    folds: NDArray[np.int64]
+
+
+def fit_fusion(classifier: Classifier, texts: Sequence[str] = (), codes: Sequence[Sequence[str]] = ()) -> Classifier:
+    """The classifier fitted to its evidence and to further labelled texts; as it is when these are too few.
+
+    Args:
+        classifier: a classifier with evidence.
+        texts: b labelled texts, which calibrate but are no evidence.
+        codes: known codes of each.
+    """
+    found = fit(classifier, texts, codes)
+    return classifier.with_fitted(found) if found else classifier
+
+
+def fit(classifier: Classifier, texts: Sequence[str] = (), codes: Sequence[Sequence[str]] = ()) -> Fitted | None:
+    """What `fit_fusion` puts to use; None when there are too few texts."""
+    plain = classifier.with_fitted(None)
+    sample = _sample(plain, texts, codes)
+    if len(sample.texts) < FEWEST_TEXTS:
+        return None
+    evidence = plain.scorer.evidence
+    rows = evidence.rows if evidence else None
+    trained = _voters(plain, rows) if rows is not None and _wants_voters(rows) else None
+    scorers = [_held_out(plain.scorer, trained[fold] if trained else None) for fold in range(_FOLDS)]
+    weights = _weights(scorers, sample) if rows is None or _wants_weights(rows) else None
+    if weights:
+        scorers = [scorer.with_weights(own) for scorer, own in zip(scorers, weights, strict=False)]
+    labelled = _scored(scorers, sample)
+    voters = trained[_FOLDS] if trained and weights else None
+    fitted = Fitted(plain.index.calibration, weights[_FOLDS] if weights else None, voters, len(sample.texts))
+    return replace(fitted, calibration=_calibrated(plain.with_fitted(fitted), sample, labelled))
+
+
+def _sample(classifier: Classifier, texts: Sequence[str], codes: Sequence[Sequence[str]]) -> Sample:
+    """Corrected and labelled texts, each once, with all of its nodes; by a hash when there are too many."""
+    position, evidence = classifier.tree.position, classifier.scorer.evidence
+    gold: dict[str, set[int]] = {}
+    shown: dict[str, str] = {}
+    row_of: dict[str, int] = {}
+    if evidence:
+        for row, (text, node) in enumerate(zip(evidence.rows.texts, evidence.rows.nodes.tolist(), strict=True)):
+            key = normalise(text)
+            gold.setdefault(key, set()).add(node)
+            shown.setdefault(key, text)
+            row_of.setdefault(key, row)
+    for text, known in zip(texts, codes, strict=True):
+        key = normalise(text)
+        gold.setdefault(key, set()).update(position[code] for code in known)
+        shown.setdefault(key, text)
+    most = min(_MOST_TEXTS, _MOST_LOGITS // len(classifier.tree))
+    keys = sorted(gold, key=lambda key: text_share(key, _SALT))[:most]
+    others = [key for key in keys if key not in row_of]
+    vectors = np.empty((len(keys), classifier.index.vectors.shape[1]), np.float32)
+    place = {key: i for i, key in enumerate(keys)}
+    if others:
+        embedded = classifier.embedder.embed([shown[key] for key in others], "query")
+        vectors[[place[key] for key in others]] = embedded
+    told = [key for key in keys if key in row_of]
+    if told and evidence:
+        vectors[[place[key] for key in told]] = evidence.rows.vectors[[row_of[key] for key in told]]
+    return Sample([shown[key] for key in keys], [sorted(gold[key]) for key in keys], vectors, _folds(keys))
+
+
+def _folds(texts: Sequence[str]) -> NDArray[np.int64]:
+    return np.array([int(_FOLDS * text_share(text, _FOLD_SALT)) for text in texts], np.int64)
+
+
+def _wants_voters(rows: EvidenceRows) -> bool:
+    return len(rows) >= max(FEWEST_TEXTS, _VOTER_ROWS * np.unique(rows.nodes).size)
+
+
+def _wants_weights(rows: EvidenceRows) -> bool:
+    return float((np.bincount(rows.nodes)[rows.nodes] > 1).mean()) >= _REPEATED
+
+
+def _voters(classifier: Classifier, rows: EvidenceRows) -> list[Voters]:
+    """Voters trained without each fold, and last those trained on everything."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    shares = np.array([text_share(text, _SALT) for text in rows.texts])
+    taken = shares <= np.partition(shares, min(_MOST_VOTER_ROWS, shares.size) - 1)[min(_MOST_VOTER_ROWS, shares.size) - 1]
+    folds = _folds(rows.texts)
+    everything = TrainingRows.of(classifier.index, rows, taken)
+    words = training_cost(everything) <= _MOST_COST
+
+    def train(fold: int) -> Voters:
+        kept = everything if fold == _FOLDS else TrainingRows.of(classifier.index, rows, taken & (folds != fold))
+        return Voters.fit(kept, words=words)
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(available_cores()) as threads:
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a few passes are enough
+        order = [_FOLDS, *range(_FOLDS)]  # the longest first
+        found = dict(zip(order, threads.map(train, order), strict=True))
+    return [found[fold] for fold in range(_FOLDS + 1)]
+
+
+def _held_out(scorer: Scorer, voters: Voters | None) -> Scorer:
+    """A scorer that knows nothing of a text that people told of it."""
+    evidence = scorer.evidence
+    silent = [UnseenEvidence(scorer.base, evidence.rows)] if evidence else []
+    return scorer.with_views([*silent, *([voters] if voters else [])])
+
+
+def _blocks(sample: Sample, fold: int, wanted: Callable[[int], bool] = lambda text: True) -> list[NDArray[np.int64]]:
+    """Places of the texts of a fold, in blocks."""
+    places = np.array([i for i in np.flatnonzero(sample.folds == fold).tolist() if wanted(i)], np.int64)
+    return [places[start : start + _BLOCK] for start in range(0, places.size, _BLOCK)]
+
+
+def _weights(scorers: Sequence[Scorer], sample: Sample) -> list[FusionWeights] | None:
+    """Weights fitted without each fold, and last on all folds; None when no known node is a leaf."""
+    leaf = scorers[0].tree.is_leaf
+    leaves = [[node for node in nodes if leaf[node]] for nodes in sample.gold]
+    parts: list[Choices] = []
+    folds: list[int] = []
+    for fold, scorer in enumerate(scorers):
+        for places in _blocks(sample, fold, lambda text: bool(leaves[text])):
+            query = scorer.query(sample.vectors[places], [sample.texts[i] for i in places.tolist()])
+            parts.append(Choices.of(scorer, query, [leaves[i] for i in places.tolist()]))
+            folds += [fold] * places.size
+    if len(folds) < FEWEST_TEXTS:
+        return None
+    choices, fold_of = Choices.concatenate(parts), np.array(folds)
+    prior = scorers[0].weights
+    return [fit_weights(choices.take(fold_of != fold), prior) for fold in range(_FOLDS)] + [fit_weights(choices, prior)]
+
+
+def _scored(scorers: Sequence[Scorer], sample: Sample) -> LabelledLogits:
+    logits = np.empty((len(scorers[0].tree), len(sample.texts)), np.float32)
+    trusted = np.empty(len(sample.texts), np.float32)
+    for fold, scorer in enumerate(scorers):
+        for places in _blocks(sample, fold):
+            query = scorer.query(sample.vectors[places], [sample.texts[i] for i in places.tolist()])
+            logits[:, places], trusted[places] = scorer.logits(query), query.trusted
+    return LabelledLogits(logits, trusted, sample.gold)
+
+
+def _calibrated(classifier: Classifier, sample: Sample, labelled: LabelledLogits) -> Calibration:
+    tree = classifier.tree
+    found = calibrate(
+        tree,
+        labelled,
+        for_temperature=np.array([text_share(text, _SALT) < TEMPERATURE_SHARE for text in sample.texts], np.bool_),
+        prior=classifier.index.calibration,
+        accuracy_target=classifier.settings.routing.accuracy_target,
+        nowhere_energy=lambda numbers: _nowhere_energy(classifier, labelled, numbers),
+    )
+    # The gate promises nothing, so it may learn from the texts that prove the threshold.
+    return replace(found, gate=fit_gate(tree, labelled, sample.texts, found))
+
+
+def _nowhere_energy(classifier: Classifier, labelled: LabelledLogits, numbers: Calibration) -> tuple[float, float] | None:
+    """Energies under which a text belongs nowhere: those of noise, unless that caught more than a few of the known texts."""
+    before = classifier.index.calibration.nowhere_energy
+    if before is None:
+        return None
+    noise = list(noise_texts())
+    vectors = classifier.embedder.embed(noise, "query")
+    found = []
+    for mode in (0, 1):
+        own = np.flatnonzero((labelled.trusted >= 0.5) == bool(mode))
+        if own.size < _FEWEST_OF_A_MODE:
+            found.append(before[mode])
+            continue
+        trusted = np.full(len(noise), mode, np.float32)
+        outside = classifier.scorer.logits(classifier.scorer.query(vectors, noise, trusted))
+        lowest = np.quantile(_energies(classifier, labelled.logits[:, own], labelled.trusted[own], numbers), _OWN_SHARE)
+        highest = np.quantile(_energies(classifier, outside, trusted, numbers), _NOISE_SHARE)
+        found.append(round(float(min(lowest, highest)), 4))
+    return found[0], found[1]
+
+
+def _energies(
+    classifier: Classifier, logits: NDArray[np.float32], trusted: NDArray[np.float32], numbers: Calibration
+) -> NDArray[np.float32]:
+    blocks = [slice(start, start + _BLOCK) for start in range(0, trusted.size, _BLOCK)]
+    return np.concatenate(
+        [masses(classifier.tree, logits[:, block].copy(), numbers, trusted[block], abstain=False).energy for block in blocks]
+    )
