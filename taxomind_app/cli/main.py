@@ -15,7 +15,7 @@ from taxomind_app.cli import crosslingual as crosslingual_command
 from taxomind_app.cli import demo as demo_command
 from taxomind_app.cli import doctor as doctor_command
 from taxomind_app.cli import enrichment as enrichment_command
-from taxomind_app.cli import errors, learn, taxonomy
+from taxomind_app.cli import errors, growth, learn, taxonomy
 from taxomind_app.cli import init as init_command
 from taxomind_app.cli import query as query_command
 from taxomind_app.cli import report as report_command
@@ -43,6 +43,9 @@ app = typer.Typer(
 )
 learning = typer.Typer(
     cls=learn.LearnGroup, no_args_is_help=True, help="Teach: learn from corrections, take them back, look at them."
+)
+growing = typer.Typer(
+    cls=growth.GrowthGroup, help="Let a taxonomy grow: what its texts ask for, and what a person decides about it."
 )
 taxonomies = typer.Typer(no_args_is_help=True, help="Add, check, look at and remove taxonomies.")
 crosslingual = typer.Typer(no_args_is_help=True, help="Teach a student that finds English node texts for other languages.")
@@ -98,6 +101,17 @@ app.add_typer(learning, name="learn")
 _add(learning, "add", learn.add, learn.ADD_EPILOG)
 _add(learning, "undo", learn.undo, learn.UNDO_EPILOG)
 _add(learning, "list", learn.list_, learn.LIST_EPILOG)
+app.add_typer(growing, name="growth")
+_add(growing, "status", growth.status, growth.STATUS_EPILOG)
+_add(growing, "review", growth.review, growth.REVIEW_EPILOG)
+_add(growing, "accept", growth.accept, growth.ACCEPT_EPILOG)
+_add(growing, "reject", growth.reject, growth.REJECT_EPILOG)
+_add(growing, "unreject", growth.unreject, growth.UNREJECT_EPILOG)
+_add(growing, "undo", growth.undo, growth.UNDO_EPILOG)
+_add(growing, "history", growth.history, growth.HISTORY_EPILOG)
+_add(growing, "trial", growth.trial, growth.TRIAL_EPILOG)
+_add(growing, "propose", growth.propose, growth.PROPOSE_EPILOG)
+_add(growing, "zero-usage", growth.zero_usage, growth.USAGE_EPILOG)
 _add(app, "report", report_command.report, report_command.EPILOG)
 _add(app, "query", query_command.query, query_command.EPILOG)
 app.add_typer(crosslingual, name="crosslingual")

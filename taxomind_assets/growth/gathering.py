@@ -201,8 +201,8 @@ def observed_window(outputs: Outputs, key: str, rules: Rules, now: datetime) -> 
     late = pc.fill_null(pc.greater(moments, pa.scalar(now + timedelta(hours=1), moments.type)), False)
     telling = pc.or_(pc.not_equal(table["source"], ""), pc.not_equal(table["misfit"], ""))
     rows = table.filter(pc.and_(since(rules.days), telling))
-    rows = rows.take(pc.sort_indices(rows, [("observed_at", "ascending")], null_placement="at_start"))
-    return Window(tuple(observations_from(rows)), totals, int(pc.sum(late).as_py() or 0))
+    ordered = sorted(observations_from(rows), key=lambda row: row.observed_at or datetime.min.replace(tzinfo=UTC))
+    return Window(tuple(ordered), totals, int(pc.sum(late).as_py() or 0))
 
 
 @dataclass(frozen=True)
