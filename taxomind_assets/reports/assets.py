@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from taxomind_assets.inputs import RejectedRow
     from taxomind_assets.reports.report import Report
     from taxomind_assets.reports.sources import Labelled
+    from taxomind_assets.taxonomy.revision import Translation
     from taxomind_assets.taxonomy.tree import Taxonomy
     from taxomind_resources.inbox import Inbox, InboxFile
     from taxomind_resources.outputs import Outputs
@@ -99,6 +101,7 @@ def error_report(
 def _report(key: str, config: ReportConfig, settings: "Settings", inbox: "Inbox", outputs: "Outputs") -> Written:
     from taxomind_assets.classification.classifier import Classifier
     from taxomind_assets.reports.report import draw_figures, make_report
+    from taxomind_assets.taxonomy.versions import current_translation
 
     labelled_digest = inbox.digest(key, "labelled")
     files = inbox.files(key, "labelled")
@@ -109,7 +112,8 @@ def _report(key: str, config: ReportConfig, settings: "Settings", inbox: "Inbox"
     classifier = Classifier.load(key, settings)
     learned = outputs.digest("learning.centroids", key)
     digest = report_digest(labelled_digest, classifier.index.version, settings, key, learned)
-    labelled = _read(key, files, classifier.tree, classifier.settings, outputs, digest=digest)
+    translation = current_translation(inbox, outputs, key, classifier.tree.version)
+    labelled = _read(files, classifier.tree, classifier.settings, outputs, digest=digest, translation=translation)
     if not labelled.targets.num_rows:
         _clear(key, outputs, digest, keep=[_REJECTED])
         return Written("none", 0, {"note": _NO_TEXTS.format(key=key), **_input(labelled)})
@@ -145,13 +149,23 @@ def _figures(key: str, outputs: "Outputs") -> "Path":
 
 
 def _read(
-    key: str, files: "list[InboxFile]", tree: "Taxonomy", settings: "Settings", outputs: "Outputs", *, digest: str
+    files: "list[InboxFile]",
+    tree: "Taxonomy",
+    settings: "Settings",
+    outputs: "Outputs",
+    *,
+    digest: str,
+    translation: "Translation",
 ) -> "Labelled":
     from taxomind_assets.reports.sources import read_labelled
     from taxomind_assets.taxonomy.stored import rejected_table
 
-    with outputs.writer(_REJECTED, key, "part", digest) as rejected:
-        return read_labelled(tree, files, settings, lambda rows: rejected.write(rejected_table(_REJECTED, rows)))
+    with outputs.writer(_REJECTED, tree.key, "part", digest) as rejected:
+
+        def refuse(rows: "Sequence[RejectedRow]") -> None:
+            rejected.write(rejected_table(_REJECTED, rows))
+
+        return read_labelled(tree, files, settings, refuse, translation=translation)
 
 
 def _input(labelled: "Labelled") -> dict[str, Any]:

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,6 +19,7 @@ from taxomind_assets.classification.text_rows import FIELD_PREFIX, Parts, RowMak
 from taxomind_assets.inputs import RejectedRow, check_file, open_utf8, refuse_binary, rejected_file, rejected_row
 from taxomind_assets.reports.targets import ColumnMapping, KnownText, collect, guess_mapping
 from taxomind_assets.taxonomy.columns import plain_name
+from taxomind_assets.taxonomy.tree import ROOT, nearest_common
 from taxomind_assets.views.texts import value_text
 from taxomind_resources.faults import Fault
 from taxomind_resources.settings import ReportSettings
@@ -27,10 +29,13 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from taxomind_assets.taxonomy.revision import Translation
     from taxomind_assets.taxonomy.tree import Taxonomy
     from taxomind_resources.inbox import InboxFile
     from taxomind_resources.settings import Settings
 
+    #: Codes of the edition in force that hold something of a code.
+    Translate = Callable[[str], tuple[str, ...]]
     Refuse = Callable[[Sequence[RejectedRow]], object]
 
 BLOCK_ROWS: Final = 5_000
@@ -97,15 +102,17 @@ class LabelledRows(RowMaker):
         tree: the taxonomy that the codes belong to.
         source_file: name of the file.
         settings: settings of this taxonomy.
+        translate: what became of a code of the edition that the file was made for; None = it is that of the tree.
 
     Attributes:
         upper_code_used: rows that count with a code above one that is unknown or undecided.
         columns_used: descriptions of the columns that were used, as keys.
     """
 
-    def __init__(self, tree: Taxonomy, source_file: str, settings: Settings) -> None:
+    def __init__(self, tree: Taxonomy, source_file: str, settings: Settings, translate: Translate | None = None) -> None:
         super().__init__(source_file, settings.text, settings.limits, labelled=True)
         self._tree = tree
+        self._translate = translate
         self._name = source_file
         self._wanted = settings.report
         self.upper_code_used = 0
@@ -167,7 +174,16 @@ class LabelledRows(RowMaker):
 
     def _in_tree(self, code: str) -> str:
         match = None if code in self._tree.position else DECIMAL_CODE.fullmatch(code)
-        return match[1] if match else code
+        plain = match[1] if match else code
+        return plain if self._translate is None else self._now(plain, self._translate(plain))
+
+    def _now(self, code: str, codes: tuple[str, ...]) -> str:
+        """The code of today: of a node that was split, the one above all its parts, which is what is still known."""
+        parts = [self._tree.position[found] for found in codes if found in self._tree.position]
+        if not parts:
+            return codes[0] if codes else f"{code} (no successor)"
+        above = nearest_common(self._tree, parts)
+        return self._tree.codes[above] if above != ROOT else f"{code} (split)"
 
 
 def sentences_of(value: object) -> list[Any] | None:
@@ -258,7 +274,14 @@ class Labelled:
         return [f"{file.name}: {file.problem}" for file in self.files if file.problem]
 
 
-def read_labelled(tree: Taxonomy, files: Iterable[InboxFile], settings: Settings, refuse: Refuse) -> Labelled:
+def read_labelled(
+    tree: Taxonomy,
+    files: Iterable[InboxFile],
+    settings: Settings,
+    refuse: Refuse,
+    *,
+    translation: Translation | None = None,
+) -> Labelled:
     """All labelled files of a taxonomy. A file that cannot be read does not stop the others.
 
     Args:
@@ -266,6 +289,7 @@ def read_labelled(tree: Taxonomy, files: Iterable[InboxFile], settings: Settings
         files: CSV, TSV, JSONL, JSON or Parquet; see `targets.guess_mapping` for their columns.
         settings: settings of this taxonomy.
         refuse: takes refused rows, block by block, so that they need not be kept in memory.
+        translation: into the edition of the tree; a file has the codes of the edition that was in force when it came.
     """
     read: list[LabelledFile] = []
     examples: list[RejectedRow] = []
@@ -277,14 +301,21 @@ def read_labelled(tree: Taxonomy, files: Iterable[InboxFile], settings: Settings
     def texts() -> Iterator[KnownText]:
         for file in files:
             read.append(LabelledFile(file.name))
-            yield from _known_texts(tree, file.path, settings, read[-1], note)
+            rows = LabelledRows(tree, file.name, settings, _translate_of(file, tree, translation))
+            yield from _known_texts(rows, file.path, settings, read[-1], note)
 
     targets = collect(tree, texts())
     return Labelled(targets, tuple(read), tuple(examples))
 
 
-def _known_texts(tree: Taxonomy, path: Path, settings: Settings, found: LabelledFile, note: Refuse) -> Iterator[KnownText]:
-    rows = LabelledRows(tree, path.name, settings)
+def _translate_of(file: InboxFile, tree: Taxonomy, translation: Translation | None) -> Translate | None:
+    if translation is None or not translation.log:
+        return None
+    moment = datetime.fromtimestamp(file.modified_ns / 1e9, UTC)
+    return lambda code: translation.codes_at(code, moment, tree.position)
+
+
+def _known_texts(rows: LabelledRows, path: Path, settings: Settings, found: LabelledFile, note: Refuse) -> Iterator[KnownText]:
     try:
         for block in _blocks(path, rows, settings):
             found.refused.update(row.reason_code for row in block.rejected)
