@@ -20,6 +20,7 @@ from taxomind_assets.taxonomy.revision_log import carry_out as put_in_force
 from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
 from taxomind_resources.faults import Fault
 from taxomind_resources.settings import LimitSettings, load_settings
+from tests.resources.llm.chat_server import serving
 
 KEY = "animals"
 TEXTS = (
@@ -298,3 +299,27 @@ class TestRuns:
         cancel(store, store.run("2"), by="me")
         with pytest.raises(Fault, match="was canceled"):
             carry_out(load_settings(), answered.inbox, answered.outputs, KEY, "2", by="me")
+
+    def test_a_language_model_is_asked_only_with_a_confirmed_amount(self, answered, monkeypatch):
+        grown = REVISED + "fir,p,Fir,A tree with needles,needles\n"
+        answered.inbox.put(KEY, "taxonomy", grown.encode(), "taxonomy.csv")
+        assert answered.run("build_taxonomy", KEY).success
+        with serving(lambda document: '{"choice": 0}') as server:
+            for name, value in {"BASE_URL": server.url, "API_KEY": "k", "INPUT_PRICE": "100", "OUTPUT_PRICE": "100"}.items():
+                monkeypatch.setenv(f"TAXOMIND_LLM__{name}", value)
+            made = plan_retag(load_settings(), answered.inbox, answered.outputs, KEY, Selection(), strategy="llm", by="me")
+            store_plan(answered.outputs, KEY, made)
+            assert made.run.questions > 0
+            assert made.run.cost > 0
+            assert server.requests == []
+            for confirmed in (None, made.run.cost / 2):
+                with pytest.raises(Fault, match="asks a language model"):
+                    carried_out(answered, made, confirmed=confirmed)
+            monkeypatch.setattr(retag_run, "CHECKPOINT", {"llm": 1})
+            spent = iter(range(0, 1000, 7))
+            monkeypatch.setattr(retag_run, "_spent", lambda classifier, strategy: float(next(spent)))
+            paused = carried_out(answered, made, confirmed=made.run.cost)
+            assert paused.state == "paused_cost"
+            assert RetagStore(answered.outputs, KEY).texts("1").num_rows == 1
+            assert carried_out(answered, made, confirmed=1e6).state == "completed"
+        assert RetagStore(answered.outputs, KEY).texts("1").num_rows == made.rows.num_rows
