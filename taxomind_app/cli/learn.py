@@ -102,7 +102,7 @@ def add(
     """Learn from corrections; they are in effect when the command returns.
 
     A file or a single correction goes into the inbox of the taxonomy, as if it had been put there, and is learned at once.
-    `taxomind learn` alone means `taxomind learn add`.
+    The name `add` may be left out.
     """
     started = time.monotonic()
     given = sum((bool(words), input_ is not None, restore is not None))
