@@ -319,6 +319,35 @@ def _ignored(place: _Place) -> tuple[Status, str, str]:
     return "ok", "every file of the inbox is read", ""
 
 
+def _growth(place: _Place) -> tuple[Status, str, str]:
+    from taxomind_assets.growth.decisions import read_decisions
+
+    pending, keys = 0, []
+    for key in place.built:
+        try:
+            read_decisions(place.inbox, key)
+            rows = place.outputs.read("growth.candidates", key, columns=["status"])["status"].to_pylist()
+        except Fault as fault:
+            return "warn", f"{key}: candidates cannot be counted: {fault.what}", fault.next_step
+        if own := rows.count("pending"):
+            pending, keys = pending + own, [*keys, key]
+    if pending:
+        what = f"{pending} taxonomy candidate{'' if pending == 1 else 's'} pending review: {_listed(keys)}"
+        return "warn", what, f"taxomind growth review --taxonomy {keys[0]}"
+    return "ok", "no growth candidates pending review", ""
+
+
+def _unused(place: _Place) -> tuple[Status, str, str]:
+    found = []
+    for key in place.built:
+        unused = place.outputs.read("growth.zero_usage", key, columns=["code"]).num_rows
+        found += [f"{key}: {unused:,}"] if unused else []
+    if found:
+        # A small number of texts says little about thousands of nodes, so this is no warning.
+        return "ok", f"nodes that no answer uses: {_listed(found)}; taxomind growth zero-usage lists them", ""
+    return "ok", "no node is known to be unused", ""
+
+
 def _taxonomies(keys: list[str]) -> str:
     return f"{len(keys)} taxonom{'y' if len(keys) == 1 else 'ies'}"
 
@@ -347,4 +376,6 @@ _CHECKS: Final[dict[str, Callable[[_Place], tuple[Status, str, str]]]] = {
     "answers": _stale,
     "taxonomies": _refused,
     "inbox": _ignored,
+    "growth": _growth,
+    "unused nodes": _unused,
 }

@@ -25,7 +25,7 @@ ParentRule = Literal["written", "key", "texts", "root", "missing"]
 PARENT_RULES: Final[Mapping[ParentRule, str]] = {
     "written": "the label names it",
     "key": "the label begins with its name, and half of the texts lie below it",
-    "texts": "four in five of the texts lie below it",
+    "texts": "most of its texts lie below it",
     "root": "the texts lie in different places",
     "missing": "the label names a parent that does not exist",
 }
@@ -38,6 +38,8 @@ _MOST_TEXTS: Final = 200
 #: Share of the texts that must lie below a parent.
 _TEXTS_SHARE: Final = 0.8
 _KEY_SHARE: Final = 0.5
+#: The same for groups of texts that fit nowhere: their nearest leaves scatter over the right branch and others (measured).
+_CLUSTER_SHARE: Final = 0.4
 _LEAST_SHARE: Final = 1e-9
 _BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -353,7 +355,8 @@ def parent_of(key: str, spelling: str, rows: Sequence[Observation], forms: Known
         place = forms.names.get(SEGMENT.join(segments[:length]))
         if place is not None and below[place] >= _KEY_SHARE * len(rows):
             return spelling, _existing(tree, place, "key")
-    place = _deepest(tree, below, len(rows))
+    is_cluster = all(row.source == "cluster" for row in rows)
+    place = _deepest(tree, below, len(rows), is_cluster=is_cluster)
     return spelling, _existing(tree, place, "texts") if place != ROOT else Parent(None, "", exists=True, rule="root")
 
 
@@ -409,16 +412,19 @@ def _texts_below(tree: Taxonomy, rows: Sequence[Observation]) -> np.ndarray:
     return np.asarray(running[tree.ends] - running[:-1])
 
 
-def _deepest(tree: Taxonomy, below: np.ndarray, texts: int) -> int:
+def _deepest(tree: Taxonomy, below: np.ndarray, texts: int, *, is_cluster: bool) -> int:
     """The deepest node above or equal to those of enough texts; of a catch-all its parent.
 
-    A leaf on the lowest level of a tree of several levels gives way to its parent: the new node stands beside it.
+    A leaf on the lowest level of a tree of several levels, or the nearest leaf of a group, gives way to its parent: the new
+    node stands beside it.
     """
-    enough = np.flatnonzero(below >= max(_TEXTS_SHARE * texts, _LEAST_SHARE))
+    share = _CLUSTER_SHARE if is_cluster else _TEXTS_SHARE
+    enough = np.flatnonzero(below >= max(share * texts, _LEAST_SHARE))
     if not enough.size:
         return ROOT
-    place = int(enough[np.argmax(tree.depths[enough])])
-    if tree.is_leaf[place] and tree.depth > 1 and tree.depths[place] == tree.depth:
+    # Of equally deep nodes the one with most texts.
+    place = int(enough[np.lexsort((-below[enough], -tree.depths[enough]))[0]])
+    if tree.is_leaf[place] and (is_cluster or (tree.depth > 1 and tree.depths[place] == tree.depth)):
         place = int(tree.parents[place])
     while place != ROOT and is_catch_all(tree.nodes[place].label):
         place = int(tree.parents[place])

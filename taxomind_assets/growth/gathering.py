@@ -19,7 +19,7 @@ from taxomind_assets.growth.candidates import Described, candidates_table, descr
 from taxomind_assets.growth.decisions import Standing, decisions_table, read_decisions
 from taxomind_assets.growth.detector import Detected, Rules, detect
 from taxomind_assets.growth.labeller import label_texts
-from taxomind_assets.growth.misfits import Misfits, cluster_rows, current_misfits, middle_of
+from taxomind_assets.growth.misfits import Known, Misfits, cluster_rows, current_misfits, middle_of
 from taxomind_assets.growth.observations import (
     OBSERVATIONS_VERSION,
     Observation,
@@ -262,13 +262,13 @@ def find_candidates(
         standing = Standing.of(decisions, versions)
         window = observed_window(outputs, key, rules, moment)
         misfits = current_misfits(classifier, _open(window.rows, own.most_texts), own.low_confidence, standing.decided_texts)
-        rows = window.rows
+        rows, probe = window.rows, probe_of(outputs, key)
         if client is not None:
             rows = (*rows, *_labelled(key, outputs, client, tree, misfits, most=own.llm_texts))
         if own.clusters:
-            rows = (*rows, *_clustered(classifier, misfits, standing, rules, rows))
+            known = Known.of(classifier, probe.others)
+            rows = (*rows, *_clustered(classifier, misfits, standing, rules, rows, known=known))
         detected = detect(rows, tree, moment, rules, rejected=standing.rejected.keys(), totals=window.totals)
-        probe = probe_of(outputs, key)
         hidden = {
             found.key: standing.hidden_until(found.key, found.count, moment, own.skip_cooldown_days)
             for found in detected.candidates
@@ -287,7 +287,13 @@ def _open(rows: Sequence[Observation], most: int) -> list[Observation]:
 
 
 def _clustered(
-    classifier: Classifier, misfits: Misfits, standing: Standing, rules: Rules, rows: Sequence[Observation]
+    classifier: Classifier,
+    misfits: Misfits,
+    standing: Standing,
+    rules: Rules,
+    rows: Sequence[Observation],
+    *,
+    known: Known,
 ) -> list[Observation]:
     rejected: dict[str, NDArray[np.float32]] = {}
     for key, texts in standing.rejected_texts().items():
@@ -295,7 +301,7 @@ def _clustered(
             vectors = classifier.embedder.embed(texts, "query")
             rejected[key] = middle_of(unit_rows(classifier.index.encoded(vectors)))
     wishes = {row.text_id: row.proposed_label for row in rows if row.source and row.is_divergent}
-    return cluster_rows(misfits, min_size=rules.min_count, rejected=rejected, wishes=wishes)
+    return cluster_rows(misfits, min_size=rules.min_count, known=known, rejected=rejected, wishes=wishes)
 
 
 def _labelled(

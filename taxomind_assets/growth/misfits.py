@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from taxomind_assets.growth.clusters import NOISE, cluster_names, cluster_texts, keywords
+from taxomind_assets.growth.normalise import SEGMENT, comparison_key
 from taxomind_assets.growth.observations import Observation, misfit_of
 from taxomind_assets.views.index import unit_rows
 
@@ -29,6 +30,13 @@ LEAST_COHESION: Final = 0.55
 _NEAR_MIDDLE: Final = 0.4
 #: Cosine of the middles of two groups from which on a group is one that was rejected before.
 SAME_GROUP: Final = 0.8
+#: Cosine with the nearest node from which on a group is taken to belong there, where the taxonomy's own texts say nothing.
+NEAR_NODE: Final = 0.45
+#: Share of the texts with answers that may be farther from their node than a group must be from all nodes.
+_USUAL: Final = 0.25
+#: Texts with answers from which on that is measured.
+_FEWEST_TEXTS: Final = 50
+_NEAREST_NODES: Final = 3
 #: Keywords of a group, from which its name is made.
 _WORDS: Final = 5
 _SHORTEST_TEXT: Final = 2
@@ -82,10 +90,64 @@ def current_misfits(
     return Misfits(tuple(misfits), plain, len(kept) - len(misfits))
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is there already.
+
+    Attributes:
+        vectors: float32[n, d], unit vectors of the nodes as the encoder makes them.
+        words: comparison keys of the words of each node's labels, one set for each label.
+        nearness: cosine with a node from which on a group of texts belongs there.
+    """
+
+    vectors: NDArray[np.float32]
+    words: tuple[tuple[frozenset[str], ...], ...]
+    nearness: float = NEAR_NODE
+
+    @classmethod
+    def of(cls, classifier: Classifier, texts: Sequence[str] = ()) -> Known:
+        """The nodes of a classifier's taxonomy.
+
+        Args:
+            classifier: of the taxonomy in force.
+            texts: texts with answers. How near the texts of a node usually are to it differs between taxonomies (labels alone
+                are farther from texts than definitions), so it is measured on them.
+        """
+        nodes = classifier.index.plain().whole_vectors
+        words = tuple(
+            tuple(frozenset(comparison_key(text.label, text.language).split(SEGMENT)) for text in node.texts)
+            for node in classifier.tree.nodes
+        )
+        return cls(nodes, words, _usual_nearness(classifier, texts, nodes))
+
+    def has(self, middle: NDArray[np.float32], words: Sequence[str]) -> bool:
+        """Whether a group is about an existing node: near it, or named by all words of a near node's label."""
+        nearness = self.vectors @ middle
+        own = {key for word in words for key in comparison_key(word).split(SEGMENT)}
+        near = np.argsort(-nearness, kind="stable")[:_NEAREST_NODES].tolist()
+        is_named = any(label and label <= own for place in near for label in self.words[place])
+        return bool(nearness.max(initial=-1.0) >= self.nearness) or is_named
+
+
+def _usual_nearness(classifier: Classifier, texts: Sequence[str], nodes: NDArray[np.float32]) -> float:
+    """Cosine with their node that three in four texts with an answer reach."""
+    if len(texts) < _FEWEST_TEXTS:
+        return NEAR_NODE
+    vectors = classifier.embedder.embed(list(texts), "query")
+    codes = classifier.classify(list(texts), vectors=vectors)["code"].to_pylist()
+    places = np.array([-1 if code is None else classifier.tree.position[code] for code in codes], np.int64)
+    answered = np.flatnonzero(places >= 0)
+    if answered.size < _FEWEST_TEXTS:
+        return NEAR_NODE
+    plain = unit_rows(classifier.index.encoded(vectors[answered]))
+    return float(np.quantile((plain * nodes[places[answered]]).sum(axis=1), _USUAL))
+
+
 def cluster_rows(
     found: Misfits,
     *,
     min_size: int,
+    known: Known | None = None,
     rejected: Mapping[str, NDArray[np.float32]] | None = None,
     wishes: Mapping[str, str] | None = None,
 ) -> list[Observation]:
@@ -94,18 +156,20 @@ def cluster_rows(
     Args:
         found: the texts.
         min_size: fewest texts of a group.
+        known: what is there already; groups about an existing node are left out: they need teaching, not a new node.
         rejected: middles (unit vectors float32[d]) of groups that were rejected, by key; groups like them are left out.
         wishes: labels that somebody proposed, by id of the text; a group takes the most frequent one of its texts.
     """
     if len(found.rows) < min_size:
         return []
     labels = _compact(found.vectors, cluster_texts(found.vectors, min_size=min_size), min_size)
-    for group in sorted(set(labels.tolist()) - {NOISE}):
+    words = keywords([row.text for row in found.rows], labels, most=_WORDS)
+    for group, own in words.items():
         middle = middle_of(found.vectors[labels == group])
-        if any(float(middle @ other) >= SAME_GROUP for other in (rejected or {}).values()):
+        was_rejected = any(float(middle @ other) >= SAME_GROUP for other in (rejected or {}).values())
+        if was_rejected or (known is not None and known.has(middle, own)):
             labels[labels == group] = NOISE
-    texts = [row.text for row in found.rows]
-    names = cluster_names(keywords(texts, labels, most=_WORDS))
+    names = cluster_names({group: own for group, own in words.items() if (labels == group).any()})
     for group in names:
         members = (row.text_id for row, label in zip(found.rows, labels, strict=True) if label == group)
         told = Counter(wish for text_id in members if (wish := (wishes or {}).get(text_id)))

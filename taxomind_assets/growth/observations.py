@@ -147,8 +147,9 @@ def observations_of_corrections(corrections: pa.Table, tree: Taxonomy, *, store_
     A person who stops at a node above the leaves, or at a catch-all, finds no better one: that text does not fit.
     Evidence that growth itself has written is left out.
     """
-    rows = [row for row in corrections.to_pylist() if row["status"] in {"applied", "unknown_code"} and row["source"] != "growth"]
-    found = [_of_correction(row, tree, store_titles) for row in rows]
+    rows = [row for row in corrections.to_pylist() if row["source"] != "growth"]
+    telling = [row for row in rows if row["status"] in {"applied", "unknown_code"}]
+    found = [_of_correction(row, tree, store_titles) for row in telling]
     return observations_table(observation for observation in found if observation is not None)
 
 
