@@ -25,9 +25,11 @@ TAXONOMY = (
     "p,,Plants,\noak,p,Oak,acorn tree\nrose,p,Rose,thorny flower\n"
 )
 CODES = ("dog", "cat", "oak", "rose", "a")
+#: Several taxonomies, so that several runs are there to be killed at a time.
+KEYS = ("beasts", "herbs", "pets", "woods")
 KILLS = 21
 #: Of these, so many take the daemon, its code server and all runs at once, as a power cut does.
-POWER_CUTS = 4
+POWER_CUTS = 3
 PER_FILE = 4
 
 
@@ -68,52 +70,80 @@ def workers(house):
     return found
 
 
-def kill_a_worker(house, chance, seconds=40):
-    """Kill -9 of a run at a moment of chance; False when none came in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := workers(house):
-            time.sleep(chance.uniform(0, 4))
-            try:
-                os.kill(found[0].pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue  # It was faster.
-            return True
-        time.sleep(0.05)
-    return False
+class Trouble:
+    """Files that keep coming, and kills at moments of chance: of runs, and now and then of everything.
 
+    Work never runs out, so there is always a run to be killed; several at a time, one of each taxonomy.
+    """
 
-def test_after_many_kills_every_correction_counts_once_and_none_that_was_taken_back(served, vector_of):
-    told, chance = Told(7), random.Random(11)
-    served.put("animals/taxonomy.csv", TAXONOMY)
-    served.start()
-    served.wait_for("the index", lambda: served.sql("SELECT * FROM views.node_vectors"))
-    kills = cuts = number = 0
-    while kills < KILLS:
-        served.put(f"animals/corrections/file{number}.jsonl", told.file())
-        number += 1
-        if cuts < POWER_CUTS and kills >= cuts * KILLS // POWER_CUTS:
-            time.sleep(chance.uniform(0.5, 6))
-            served.kill_everything()
-            served.start()
-            cuts += 1
-            kills += 1
+    def __init__(self, house, told, chance):
+        self.house, self.told, self.chance = house, told, chance
+        self.kills = self.cuts = self.files = 0
+        self._fate: dict[int, float] = {}
+        self._next_file = 0.0
+
+    def go_on(self):
+        """One look at what goes on."""
+        now = time.monotonic()
+        if now >= self._next_file:
+            key = KEYS[self.files % len(KEYS)]
+            self.house.put(f"{key}/corrections/file{self.files}.jsonl", self.told[key].file())
+            self.files += 1
+            self._next_file = now + self.chance.uniform(0.5, 2)
+        for worker in workers(self.house):
+            fate = self._fate.setdefault(worker.pid, now + self.chance.uniform(0, 5))
+            if now >= fate:
+                self._kill(worker)
+        time.sleep(0.1)
+
+    def _kill(self, worker):
+        if self.cuts < POWER_CUTS and self.kills * POWER_CUTS >= self.cuts * KILLS:
+            self.house.kill_everything()
+            self.house.start()
+            self.cuts += 1
         else:
-            kills += kill_a_worker(served, chance)
-    inbox, outputs, indexes = Inbox(served.data, 0.0), Outputs(served.data), IndexStore(served.data)
-    served.wait_for("the end of learning", lambda: not pending_corrections("animals", inbox, outputs, indexes), 150)
-    served.wait_for("the end of all runs", lambda: not workers(served))
+            try:
+                os.kill(worker.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                return  # It was faster.
+        self.kills += 1
 
-    wanted = {(own_id, text, code) for own_id, (text, code) in told.standing.items()}
-    corrections = served.sql("SELECT correction_id, text, code, status FROM learning.corrections")
-    assert {(row["correction_id"], row["text"], row["code"]) for row in corrections if row["status"] == "applied"} == wanted
-    assert len(corrections) == len(told.lines)
-    evidence = served.sql("SELECT correction_id, text, code FROM learning.evidence")
-    assert sorted(tuple(row.values()) for row in evidence) == sorted(wanted)
-    for row in served.sql("SELECT code, count, vector_sum FROM learning.centroids"):
-        texts = [text for text, code in told.standing.values() if code == row["code"]]
-        assert row["count"] == len(texts)
-        assert np.allclose(row["vector_sum"], np.sum([vector_of(text) for text in texts], axis=0), atol=1e-2)
+
+@pytest.mark.timeout(2400)
+def test_after_many_kills_every_correction_counts_once_and_none_that_was_taken_back(served, vector_of):
+    told, chance = {key: Told(seed) for seed, key in enumerate(KEYS)}, random.Random(11)
+    for key in KEYS:
+        served.put(f"{key}/taxonomy.csv", TAXONOMY)
+    served.start()
+    built = "SELECT DISTINCT taxonomy_key FROM views.node_vectors"
+    served.wait_for("the indexes", lambda: len(served.sql(built)) == len(KEYS), 300)
+    trouble = Trouble(served, told, chance)
+    while trouble.kills < KILLS:
+        trouble.go_on()
+    inbox, outputs, indexes = Inbox(served.data, 0.0), Outputs(served.data), IndexStore(served.data)
+
+    def is_learned():
+        return not any(pending_corrections(key, inbox, outputs, indexes) for key in KEYS) and not workers(served)
+
+    served.wait_for("the end of learning", is_learned, 900)
+    assert trouble.cuts == POWER_CUTS
+    for key in KEYS:
+        check(served, key, told[key], vector_of)
     with served.instance() as instance:
         keys = [run.tags["dagster/run_key"] for run in instance.get_runs() if "dagster/is_resume_retry" not in run.tags]
     assert len(keys) == len(set(keys))
+
+
+def check(house, key, told, vector_of):
+    """What stands, and nothing else, counts, once."""
+    wanted = {(own_id, text, code) for own_id, (text, code) in told.standing.items()}
+    of_key = f"FROM learning.{{}} WHERE taxonomy_key = '{key}'"
+    rows = house.sql(f"SELECT correction_id, text, code, status {of_key.format('corrections')}")
+    assert {(row["correction_id"], row["text"], row["code"]) for row in rows if row["status"] == "applied"} == wanted
+    assert len(rows) == len(told.lines)
+    evidence = house.sql(f"SELECT correction_id, text, code {of_key.format('evidence')}")
+    assert sorted(tuple(row.values()) for row in evidence) == sorted(wanted)
+    for row in house.sql(f"SELECT code, count, vector_sum {of_key.format('centroids')}"):
+        texts = [text for text, code in told.standing.values() if code == row["code"]]
+        assert row["count"] == len(texts)
+        assert np.allclose(row["vector_sum"], np.sum([vector_of(text) for text in texts], axis=0), atol=1e-2)
