@@ -37,6 +37,10 @@ TEMPERATURE_SHARE: Final = 0.25
 #: Weight of the prior on the logarithm of a temperature, in texts: with as many labelled texts both count the same.
 _PRIOR_TEXTS: Final = 30.0
 _TEMPERATURES: Final = (0.1, 5.0)
+#: Weight of the prior on the curve, and the least slope at either end.
+_CURVE_PRIOR: Final = 3.0
+_LEAST_SLOPE: Final = 0.05
+_SMALLEST_CHANCE: Final = 1e-6
 #: Errors that the first test can bear at least.
 _ERRORS: Final = 3
 _BLOCK: Final = 128
@@ -107,10 +111,41 @@ def calibrate(
         prior, temperature=fit_temperatures(tree, labelled.take(np.flatnonzero(for_temperature)), prior.temperature)
     )
     fitted = replace(fitted, nowhere_energy=nowhere_energy(fitted))
+    fitted = replace(fitted, curve=fit_curve(tree, labelled.take(np.flatnonzero(for_temperature)), fitted))
     threshold = promised_threshold(tree, labelled.take(np.flatnonzero(~for_temperature)), fitted, accuracy_target)
     if threshold is None:
         return replace(fitted, threshold=None, proven=False)
     return replace(fitted, threshold=threshold, accuracy_target=accuracy_target, proven=True)
+
+
+def fit_curve(tree: Taxonomy, labelled: LabelledLogits, calibration: Calibration) -> tuple[float, float, float] | None:
+    """The curve under which the probabilities of path nodes are how often they are right; None without texts.
+
+    Maximum a posteriori with no change as prior; every text counts once, however long its path.
+    """
+    from scipy.optimize import minimize
+
+    if not len(labelled):
+        return None
+    path, chances = _paths(tree, labelled, replace(calibration, curve=None))
+    right = on_right_path(tree, path, labelled.gold)
+    on_path = path != ROOT
+    weights = (on_path / on_path.sum(axis=1, keepdims=True))[on_path]
+    hits, kept = right[on_path], np.clip(chances[on_path].astype(np.float64), _SMALLEST_CHANCE, 1 - _SMALLEST_CHANCE)
+    design = np.stack((np.log(kept), -np.log1p(-kept), np.ones(kept.size)), axis=1)
+    start = np.array([1.0, 1.0, 0.0])
+
+    def surprise(curve: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        odds = design @ curve
+        away = curve - start
+        lost = weights @ np.logaddexp(0, np.where(hits, -odds, odds)) + _CURVE_PRIOR * (away @ away)
+        pull = weights * (1 / (1 + np.exp(-odds)) - hits)
+        return float(lost), design.T @ pull + 2 * _CURVE_PRIOR * away
+
+    bounds = [(_LEAST_SLOPE, None), (_LEAST_SLOPE, None), (None, None)]  # both positive: the curve never falls
+    found = minimize(surprise, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    a, b, c = (round(float(number), 4) for number in found)
+    return a, b, c
 
 
 def fit_temperatures(tree: Taxonomy, labelled: LabelledLogits, prior: tuple[float, float]) -> tuple[float, float]:

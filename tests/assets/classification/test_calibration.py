@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taxomind_assets.classification.calibration import Calibration, Masses, masses, noise_texts
+from taxomind_assets.classification.calibration import Calibration, Masses, curved, masses, noise_texts
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
 
 Trees = Callable[..., Taxonomy]
@@ -130,14 +130,36 @@ def test_a_calibration_survives_json_and_its_version_follows_its_numbers() -> No
     assert Calibration.from_json(json.loads(json.dumps(Calibration().to_json()))) == Calibration()
 
 
-def test_the_threshold_is_the_target_until_labels_have_shown_one() -> None:
-    assert Calibration().threshold_for(0.8) == 0.8
+def test_the_threshold_is_a_default_until_labels_have_shown_one() -> None:
+    assert Calibration().threshold_for(0.8) == 0.6
+    assert Calibration().threshold_for(0.7) == 0.5
+    assert Calibration().threshold_for(0.4) == 0.4
     shown = Calibration(threshold=0.65, accuracy_target=0.8, proven=True)
     assert shown.threshold_for(0.8) == 0.65
     assert shown.threshold_for(0.9) == 0.9
+    assert Calibration(curve=(1.0, 1.0, 0.0)).threshold_for(0.8) == 0.8
     assert shown.proves(0.8)
     assert not shown.proves(0.9)
 
 
 def test_the_noise_list_holds_at_least_two_hundred_different_texts() -> None:
     assert len(set(noise_texts())) == len(noise_texts()) >= 200
+
+
+@given(
+    chances=st.lists(st.floats(0, 1, width=32), min_size=2, max_size=20),
+    a=st.floats(0.05, 5),
+    b=st.floats(0.05, 5),
+    c=st.floats(-5, 5),
+)
+def test_a_curve_keeps_the_order_of_probabilities(chances: list[float], a: float, b: float, c: float) -> None:
+    ordered = np.sort(np.array(chances, np.float32))
+    found = curved(ordered, (a, b, c))
+    assert ((found >= 0) & (found <= 1)).all()
+    assert (np.diff(found) >= -1e-6).all()
+
+
+def test_a_straight_curve_changes_nothing() -> None:
+    chances = np.linspace(0.001, 0.999, 50, dtype=np.float32)
+    np.testing.assert_allclose(curved(chances, (1.0, 1.0, 0.0)), chances, atol=1e-5)
+    assert curved(chances, None) is chances

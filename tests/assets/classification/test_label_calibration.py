@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from taxomind_assets.classification.calibration import Calibration
+from taxomind_assets.classification.calibration import Calibration, masses
 from taxomind_assets.classification.label_calibration import (
     CONFIDENCE,
     TEMPERATURE_SHARE,
     LabelledLogits,
     calibrate,
     fewest_answers,
+    fit_curve,
     fit_temperatures,
     lower_bound,
     promised_threshold,
     text_share,
 )
+from taxomind_assets.classification.routing import route
 from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
 
 BRANCHES, LEAVES = 4, 5
@@ -40,6 +42,37 @@ def labelled(tree: Taxonomy, size: int, temperature: float, seed: int) -> Labell
     chances /= chances.sum(axis=0)
     gold = [[int(leaves[rng.choice(leaves.size, p=chances[:, i])])] for i in range(size)]
     return LabelledLogits(logits, np.ones(size, np.float32), gold)
+
+
+def test_a_curve_makes_noisy_labels_true(tree):
+    """One text in five has another leaf than its logits say, however sure they are; no temperature tells that."""
+    rng = np.random.default_rng(5)
+    known = labelled(tree, 3_000, 1.0, seed=1)
+    leaves = np.flatnonzero(tree.is_leaf)
+    noisy = [[int(rng.choice(leaves))] if rng.random() < 0.2 else gold for gold in known.gold]
+    known = LabelledLogits(known.logits, known.trusted, noisy)
+    half = np.arange(1_500)
+    plain = Calibration()
+    curve = fit_curve(tree, known.take(half), plain)
+    assert curve is not None
+    assert curve[0] > 0
+    assert curve[1] > 0
+
+    def gap(calibration: Calibration) -> float:
+        rest = known.take(half + 1_500)
+        found = route(tree, masses(tree, rest.logits.copy(), calibration, rest.trusted), 1)
+        right = np.array([leaf in gold for leaf, gold in zip(found.leaves[:, 0], rest.gold, strict=True)])
+        sure = found.leaf_probabilities[:, 0] > 0.5
+        return abs(float(found.leaf_probabilities[sure, 0].mean() - right[sure].mean()))
+
+    assert gap(plain) > 0.1
+    assert gap(Calibration(curve=curve)) < 0.06
+    assert fit_curve(tree, known.take(half[:0]), plain) is None
+
+
+def test_few_texts_bend_the_curve_little(tree):
+    curve = fit_curve(tree, labelled(tree, 3, 1.0, seed=2), Calibration())
+    assert curve == pytest.approx((1, 1, 0), abs=0.5)
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 0), (0, 9), (9, 9), (45, 50), (180, 200)])
