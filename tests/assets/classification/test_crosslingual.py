@@ -36,7 +36,7 @@ TITLES = {
     "готвач": "5120",
     "адвокат": "2611",
 }
-ENGLISH = ("primary school teacher", "database administrator", "waiter in a café", "army officer")
+ENGLISH = ("primary school teacher", "database administrator", "waiter in a hotel", "army officer")
 
 
 @pytest.fixture(scope="session")
