@@ -47,7 +47,7 @@ class Calibration:
         accuracy_target: target for which labels have shown the threshold to be enough.
         proven: True when the numbers were fitted on labels of this taxonomy, False for the shipped ones.
         gate: intercept and weights of the stop rule `gate` (see `gate.FEATURES`); None = too few labels for one.
-        curve: (a, b, c) of the curve that makes labelled texts' probabilities true, see `curved`; None = they stay as they are.
+        curve: numbers of the curve that makes labelled texts' probabilities true, see `curved`; None = they stay as they are.
         student: version of the cross-lingual student in place when the numbers were fitted, '' = none.
     """
 
@@ -59,7 +59,7 @@ class Calibration:
     accuracy_target: float | None = None
     proven: bool = False
     gate: tuple[float, ...] | None = None
-    curve: tuple[float, float, float] | None = None
+    curve: tuple[float, ...] | None = None
     student: str = ""
 
     @property
@@ -123,19 +123,19 @@ class Masses:
     belongs: NDArray[np.float32]
     energy: NDArray[np.float32]
     logits: NDArray[np.float32]
-    curve: tuple[float, float, float] | None = None
+    curve: tuple[float, ...] | None = None
 
     def of(self, nodes: NDArray[np.int32], columns: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Subtree probability of `nodes` [b, ...] (row i belongs to text i, or to text `columns[i]`); 0 for `ROOT` padding."""
         texts = np.arange(nodes.shape[0]) if columns is None else columns
         shaped = texts.reshape((-1,) + (1,) * (nodes.ndim - 1))
-        mass = curved(self.subtree[nodes, shaped] * self.belongs[shaped], self.curve)
+        mass = curved(self.subtree[nodes, shaped] * self.belongs[shaped], self.curve, self.tree.depths[nodes])
         mass[nodes == ROOT] = 0
         return mass
 
     def matrix(self) -> NDArray[np.float32]:
         """Subtree probabilities of all nodes, float32[b, n]."""
-        return np.ascontiguousarray(curved(self.subtree * self.belongs, self.curve).T)
+        return np.ascontiguousarray(curved(self.subtree * self.belongs, self.curve, self.tree.depths[:, None]).T)
 
 
 def masses(
@@ -169,19 +169,26 @@ def masses(
     return Masses(tree, np.minimum(tree.descendants @ own, 1), belongs, energy, logits, calibration.curve)
 
 
-def curved(chances: NDArray[np.float32], curve: tuple[float, float, float] | None) -> NDArray[np.float32]:
+def curved(
+    chances: NDArray[np.float32], curve: tuple[float, ...] | None, depths: NDArray[np.integer[Any]]
+) -> NDArray[np.float32]:
     """Probabilities on a curve that never falls: log odds = a log(p) - b log(1 - p) + c, any shape.
 
     "Beta calibration" (Kull et al., 2017). A temperature makes the best leaf as likely as it should be on average; where labels
-    are noisy, or texts are either plain or hopeless, sure answers are less sure than that and unsure ones more. One curve for
-    all levels keeps confidences from rising with depth.
+    are noisy, or texts are either plain or hopeless, sure answers are less sure than that and unsure ones more.
+
+    Args:
+        chances: probabilities.
+        curve: a, b, and c for each depth of the tree; None = no change.
+        depths: depth of the node of each probability (1 = top), of a shape that fits.
     """
     if curve is None:
         return chances
-    a, b, c = (np.float32(number) for number in curve)
+    a, b = np.float32(curve[0]), np.float32(curve[1])
+    offsets = np.array(curve[2:], np.float32)[np.clip(depths, 1, len(curve) - 2) - 1]
     kept = np.clip(chances, _SMALLEST_CHANCE, 1 - _SMALLEST_CHANCE)
-    odds = a * np.log(kept) - b * np.log1p(-kept) + c
-    return (1 / (1 + np.exp(-odds))).astype(np.float32)
+    odds = a * np.log(kept) - b * np.log1p(-kept) + offsets
+    return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
 
 
 def _between(pair: tuple[float, float], trusted: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -118,10 +118,11 @@ def calibrate(
     return replace(fitted, threshold=threshold, accuracy_target=accuracy_target, proven=True)
 
 
-def fit_curve(tree: Taxonomy, labelled: LabelledLogits, calibration: Calibration) -> tuple[float, float, float] | None:
+def fit_curve(tree: Taxonomy, labelled: LabelledLogits, calibration: Calibration) -> tuple[float, ...] | None:
     """The curve under which the probabilities of path nodes are how often they are right; None without texts.
 
-    Maximum a posteriori with no change as prior; every text counts once, however long its path.
+    Maximum a posteriori with no change as prior; every text counts once, however long its path. Each depth has an offset of
+    its own, since upper levels may be right more often than they say where leaves are less; what a path says never rises.
     """
     from scipy.optimize import minimize
 
@@ -132,8 +133,9 @@ def fit_curve(tree: Taxonomy, labelled: LabelledLogits, calibration: Calibration
     on_path = path != ROOT
     weights = (on_path / on_path.sum(axis=1, keepdims=True))[on_path]
     hits, kept = right[on_path], np.clip(chances[on_path].astype(np.float64), _SMALLEST_CHANCE, 1 - _SMALLEST_CHANCE)
-    design = np.stack((np.log(kept), -np.log1p(-kept), np.ones(kept.size)), axis=1)
-    start = np.array([1.0, 1.0, 0.0])
+    depths = np.broadcast_to(np.arange(path.shape[1]), path.shape)[on_path]
+    design = np.column_stack((np.log(kept), -np.log1p(-kept), np.eye(path.shape[1])[depths]))
+    start = np.array([1.0, 1.0, *np.zeros(path.shape[1])])
 
     def surprise(curve: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         odds = design @ curve
@@ -142,10 +144,9 @@ def fit_curve(tree: Taxonomy, labelled: LabelledLogits, calibration: Calibration
         pull = weights * (1 / (1 + np.exp(-odds)) - hits)
         return float(lost), design.T @ pull + 2 * _CURVE_PRIOR * away
 
-    bounds = [(_LEAST_SLOPE, None), (_LEAST_SLOPE, None), (None, None)]  # both positive: the curve never falls
+    bounds = [(_LEAST_SLOPE, None)] * 2 + [(None, None)] * path.shape[1]  # slopes over 0: the curve never falls
     found = minimize(surprise, start, jac=True, method="L-BFGS-B", bounds=bounds).x
-    a, b, c = (round(float(number), 4) for number in found)
-    return a, b, c
+    return tuple(round(float(number), 4) for number in found)
 
 
 def fit_temperatures(tree: Taxonomy, labelled: LabelledLogits, prior: tuple[float, float]) -> tuple[float, float]:

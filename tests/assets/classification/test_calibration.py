@@ -154,12 +154,19 @@ def test_the_noise_list_holds_at_least_two_hundred_different_texts() -> None:
 )
 def test_a_curve_keeps_the_order_of_probabilities(chances: list[float], a: float, b: float, c: float) -> None:
     ordered = np.sort(np.array(chances, np.float32))
-    found = curved(ordered, (a, b, c))
+    found = curved(ordered, (a, b, c), np.ones(ordered.size, int))
     assert ((found >= 0) & (found <= 1)).all()
     assert (np.diff(found) >= -1e-6).all()
 
 
 def test_a_straight_curve_changes_nothing() -> None:
     chances = np.linspace(0.001, 0.999, 50, dtype=np.float32)
-    np.testing.assert_allclose(curved(chances, (1.0, 1.0, 0.0)), chances, atol=1e-5)
-    assert curved(chances, None) is chances
+    np.testing.assert_allclose(curved(chances, (1.0, 1.0, 0.0), np.ones(50, int)), chances, atol=1e-5)
+    assert curved(chances, None, np.ones(50, int)) is chances
+
+
+def test_each_depth_has_its_own_offset() -> None:
+    chances = np.full((3, 2), 0.5, np.float32)
+    found = curved(chances, (1.0, 1.0, 1.0, -1.0), np.array([[1], [2], [3]]))
+    expected = 1 / (1 + np.exp([-1, 1, 1]))  # deeper nodes than were seen take the last offset
+    np.testing.assert_allclose(found, np.repeat(expected[:, None], 2, axis=1), atol=1e-6)
