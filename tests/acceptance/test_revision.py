@@ -19,7 +19,7 @@ from taxomind_resources.catalogue import Catalogue
 from taxomind_resources.index_store import IndexStore
 from taxomind_resources.outputs import Outputs
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 KEY = "isco08"
 EXAMPLE = Path(__file__).parents[2] / "data" / "examples" / "isco08" / "taxonomy.csv"
