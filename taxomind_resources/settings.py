@@ -217,7 +217,7 @@ class GrowthSettings(_Group):
     store_titles: bool = Field(True, description="keep titles and texts in growth.observations; false: ids alone, no groups")
     label_by_llm: bool = Field(False, description="ask the model of the group `llm` what texts that do not fit are about")
     llm_texts: int = Field(200, ge=1, description="texts that it is asked about in one run")
-    singular_forms: dict[str, str] = Field(default_factory=dict, description="further irregular plurals, plural = singular")
+    singular_forms: dict[str, str] = Field({}, description="further irregular plurals, plural = singular")
     plain_words: tuple[str, ...] = Field((), description="further words that end in s and are no plurals")
 
 

@@ -304,7 +304,8 @@ def zero_usage(
     *,
     taxonomy: Taxonomy = None,
     since: Annotated[
-        datetime | None, typer.Option("--since", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Only answers from then on.")
+        datetime | None,
+        typer.Option("--since", metavar="DATE", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Only answers from then on."),
     ] = None,
 ) -> None:
     """List nodes that no stored answer uses, neither itself nor below it. They are flagged; nothing is ever removed."""

@@ -25,8 +25,11 @@ NAMES = (
     "indexes",
     "sensors",
     "inputs",
+    "answers",
     "taxonomies",
     "inbox",
+    "growth",
+    "unused nodes",
 )
 
 
