@@ -322,7 +322,7 @@ def _ignored(place: _Place) -> tuple[Status, str, str]:
 def _growth(place: _Place) -> tuple[Status, str, str]:
     from taxomind_assets.growth.decisions import read_decisions
 
-    pending, keys = 0, []
+    pending, keys = 0, list[str]()
     for key in place.built:
         try:
             read_decisions(place.inbox, key)

@@ -197,3 +197,28 @@ def test_a_log_that_cannot_be_read_stops_the_review_and_shows_in_doctor(growth, 
     check = growth_check(wished)
     assert check.status == "warn"
     assert "cannot be counted" in check.detail
+
+
+@pytest.mark.slow
+def test_five_labels_grow_to_seven_as_the_readme_shows(fresh, call, monkeypatch):
+    monkeypatch.setenv("TAXOMIND_GROWTH__MIN_DAYS", "0")
+    notes = Path(__file__).parents[3] / "data" / "examples" / "notes"
+
+    def taxomind(*arguments: str | Path, **more: Any) -> Any:
+        called = call("--data", fresh, *arguments, **more)
+        assert called.code == 0, called.err
+        return called
+
+    taxomind("taxonomy", "add", "diary", notes / "taxonomy.csv", "--texts", notes / "growing.csv")
+    found = json.loads(taxomind("growth", "status", "--json").out)["candidates"]
+    assert len(found) == 2
+    assert all(row["parent_code"] is None for row in found)
+    before = (fresh / "inbox" / "diary" / "taxonomy.csv").read_bytes()
+    taxomind("growth", "review", stdin=b"n\nTaxes\nn\nGarden\n")
+    nodes = json.loads(taxomind("taxonomy", "show", "diary", "--json").out)
+    assert "Taxes" in json.dumps(nodes)
+    codes = [json.loads(taxomind("classify", text, "--json").out)["code"] for text in ("prune the roses", "VAT return is due")]
+    assert codes == ["g-garden", "g-tax"]
+    for row in json.loads(taxomind("growth", "history", "--json").out):
+        taxomind("growth", "undo", row["decision_id"])
+    assert (fresh / "inbox" / "diary" / "taxonomy.csv").read_bytes() == before
