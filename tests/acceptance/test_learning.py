@@ -59,11 +59,11 @@ class Told:
 
 
 def workers(house):
-    """Processes that execute a run."""
+    """Processes that execute a run: the code server starts each as a process of its own."""
     found = []
     for process in house.processes():
         try:
-            if "execute_run" in process.cmdline():
+            if "spawn_main" in " ".join(process.cmdline()):
                 found.append(process)
         except psutil.Error:
             continue
