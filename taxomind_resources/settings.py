@@ -121,7 +121,11 @@ class ScoringSettings(_Group):
         description="student for languages that the encoder does not read: shipped (when it fits the encoder), off, or a file "
         "that `taxomind crosslingual train` has written",
     )
-    adapt: bool = Field(True, description="fit the encoder to a taxonomy's own texts when its index is built, by a linear map")
+    adapt: bool = Field(
+        False,
+        description="fit the encoder to a taxonomy's own texts by a linear map when its index is built: places more texts right, "
+        "finds fewer that belong nowhere, and builds take longer",
+    )
 
 
 class ReportSettings(_Group):

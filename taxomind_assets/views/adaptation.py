@@ -6,8 +6,9 @@ cosines with the nodes' mean vectors, the text itself left out of its own (proto
 "Prototypical networks for few-shot learning"; a linear map of a frozen encoder: Mikolov et al., 2013). A penalty keeps the map
 near the identity, so that few texts change little. Corrections take part as further texts when there are some.
 
-It is learned per index in seconds, brought 1 to 3 points of leaf accuracy on six sets of seven at once, without and with
-corrections, and is left out where no node has two texts.
+It is learned per index in seconds and brought 1 to 3 points of leaf accuracy on six sets of seven at once, without and with
+corrections. But it pulls texts that belong nowhere towards nodes too (their detection fell from 0.986 to 0.964 AUROC on job
+titles), so the setting `scoring.adapt` is off by default. Where no node has two texts there is nothing to learn.
 """
 
 from __future__ import annotations

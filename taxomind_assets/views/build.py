@@ -61,7 +61,7 @@ def build_index(
     embedder: Embedder,
     crosslingual: str = SHIPPED_STUDENT,
     *,
-    adapt: bool = True,
+    adapt: bool = False,
 ) -> NodeIndex:
     """Build an index.
 

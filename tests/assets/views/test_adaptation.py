@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from taxomind_assets.classification.classifier import Classifier
 from taxomind_assets.views import adaptation
 from taxomind_assets.views.adaptation import Adaptation, fit_adaptation
+from taxomind_assets.views.build import build_index
+from taxomind_assets.views.index import NodeIndex
+from taxomind_assets.views.texts import VIEWS, node_texts
+from taxomind_resources.embedding import Embedder
+from taxomind_resources.settings import Settings
 
 
 def clouds(nodes: int = 12, texts: int = 6, d: int = 16, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -96,3 +104,30 @@ def test_gradient_is_the_slope_of_the_cross_entropy() -> None:
 def test_adaptation_without_a_change_is_the_identity() -> None:
     vectors, _ = clouds()
     assert Adaptation(np.eye(vectors.shape[1], dtype=np.float32))(vectors) == pytest.approx(vectors, abs=1e-6)
+
+
+def test_an_adapted_index_answers_alike_when_it_was_loaded(
+    occupations: NodeIndex, embedder: Embedder, default_settings: Settings, tmp_path: Path
+) -> None:
+    texts = [text for view in VIEWS for text in node_texts(occupations.tree)[view]]
+    vectors = embedder.embed([text.text for text in texts], "document")
+    adapted = build_index(occupations.tree, texts, vectors, embedder, adapt=True)
+    assert adapted.adaptation is not None
+    assert adapted.version != occupations.version
+    adapted.save(tmp_path)
+    loaded = NodeIndex.load(tmp_path)
+    assert np.array_equal(loaded.vectors, adapted.vectors)
+    told = ["teaches small children", "drives a truck at night"]
+    first = Classifier(adapted, embedder, default_settings)
+    second = Classifier(loaded, first.embedder, default_settings)
+    assert first.classify(told).equals(second.classify(told))
+    assert first.classify(told).equals(first.classify(told, vectors=adapted.placed(embedder.embed(told, "query"))))
+
+
+def test_a_map_can_be_undone(occupations: NodeIndex) -> None:
+    matrix = np.eye(384, dtype=np.float32) + np.random.default_rng(0).normal(scale=0.01, size=(384, 384)).astype(np.float32)
+    mapped = occupations.adapted(Adaptation(matrix))
+    again = mapped.adapted(Adaptation(matrix))
+    assert np.abs(mapped.plain().vectors - occupations.vectors).max() < 2e-3
+    assert np.abs(again.plain().vectors - occupations.vectors).max() < 4e-3
+    assert again.placed(occupations.vectors[:3]) == pytest.approx(again.vectors[:3], abs=2e-3)
