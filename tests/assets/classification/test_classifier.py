@@ -466,14 +466,3 @@ def test_evidence_can_be_switched_off(occupations: NodeIndex, classifier_of: Cla
     learned = without.learn(["keeper of the keys"], ["5151"])
     assert learned.classify(["keeper of the keys"]).equals(without.classify(["keeper of the keys"]))
     assert learned.versions["evidence_version"] == ""
-
-
-@pytest.mark.parametrize("pooling", ["max", "top2_mean", "fusion"])
-def test_evidence_moves_the_older_rules_too(occupations: NodeIndex, classifier_of: Classifiers, pooling: str) -> None:
-    """TX-36, TX-37: the label is drawn towards the mean of the corrections, which is a view of its own."""
-    classifier = classifier_of(occupations, routing={"stop_rule": "rules"}, scoring={"view_pooling": pooling})
-    text = "zookeeper of the keys"
-    learned = classifier.learn(["zookeeper for the keys", "a zookeeper of keys"], ["5151", "5151"])
-    after = learned.classify([text]).to_pylist()[0]
-    assert after["path"][:1] == ["5"]
-    assert after["confidence"] >= classifier.classify([text]).to_pylist()[0]["confidence"] or pooling == "fusion"

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from taxomind_assets.classification.classifier import Classifier
 from taxomind_assets.classification.retrieval import merge_by_rank, pooled_scores, retrieve, top_nodes, view_similarities
 from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
@@ -140,3 +141,26 @@ def test_a_node_with_one_view_keeps_its_score_under_the_mean_of_two(tree_of: Tre
     found = view_similarities(Scorer(index), vectors)
     pooled = pooled_scores(Scorer(index), ["x"], vectors, found, ScoringSettings(view_pooling="top2_mean"))
     assert pooled[0, 2] == found["label"][0, 2]  # node 2 has a label only
+
+
+def test_evidence_draws_labels_and_is_a_view_of_its_own(
+    occupations: NodeIndex, classifier_of: Callable[..., Classifier]
+) -> None:
+    """TX-36, TX-37: of k corrections the share k / (k + tau), at most the largest share; their mean is a view."""
+    learned = classifier_of(occupations).learn(["keeper of keys", "keeper of the keys"], ["5151", "5151"])
+    node = learned.tree.position["5151"]
+    embedder = learned.embedder
+    vectors = embedder.embed(["keeper of many keys", "lawyer"], "query")
+    before = view_similarities(Scorer(occupations), vectors)
+    after = view_similarities(learned.scorer, vectors, ScoringSettings(evidence_tau=2.0))  # type: ignore[call-arg]
+    rows = [i for i, text in enumerate(occupations.texts) if (text.code, text.view) == ("5151", "label")]
+    mean = unit_rows(embedder.embed(["keeper of keys", "keeper of the keys"], "query").sum(axis=0, keepdims=True))
+    drawn = unit_rows(0.5 * occupations.vectors[rows] + 0.5 * mean)
+    np.testing.assert_allclose(after["label"][:, node], (vectors @ drawn.T).max(axis=1), atol=1e-5)
+    np.testing.assert_allclose(after["evidence"][:, node], vectors @ mean[0], atol=1e-5)
+    others = np.arange(len(learned.tree)) != node
+    np.testing.assert_array_equal(after["label"][:, others], before["label"][:, others])
+    assert (after["evidence"][:, others] < MISSING).all()
+    texts = ["keeper of many keys", "lawyer"]
+    hits, _ = retrieve(learned.scorer, texts, after, RetrievalSettings(retrieval_k=3))
+    assert node in hits[0].tolist()
