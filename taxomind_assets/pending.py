@@ -209,7 +209,7 @@ def pending_corrections(key: str, inbox: Inbox, outputs: Outputs, indexes: Index
     return "" if made == wanted else hashlib.sha256(wanted.encode()).hexdigest()[:16]
 
 
-def growth_state(key: str, settings: Settings, inbox: Inbox, outputs: Outputs, indexes: IndexStore, today: str) -> str:
+def growth_state(key: str, settings: Settings, inbox: Inbox, outputs: Outputs, indexes: IndexStore, *, today: str) -> str:
     """What candidates for growth are made from: answers, corrections, remarks, decisions, the index, settings and the day.
 
     Args:
@@ -227,7 +227,7 @@ def growth_state(key: str, settings: Settings, inbox: Inbox, outputs: Outputs, i
     return f"{hashlib.sha256(chr(10).join(used).encode()).hexdigest()[:16]}:{today}"
 
 
-def pending_growth(key: str, settings: Settings, inbox: Inbox, outputs: Outputs, indexes: IndexStore, today: str) -> str:
+def pending_growth(key: str, settings: Settings, inbox: Inbox, outputs: Outputs, indexes: IndexStore, *, today: str) -> str:
     """Digest of what asks for candidates to be found anew; '' when there is nothing, or nothing to observe, or no index.
 
     Args:
@@ -240,7 +240,7 @@ def pending_growth(key: str, settings: Settings, inbox: Inbox, outputs: Outputs,
     is_observed = outputs.parts("classification.results", key) or outputs.parts("learning.corrections", key)
     if indexes.current(key) is None or not (made or is_observed or inbox.digest(key, "observations")):
         return ""
-    wanted = growth_state(key, settings, inbox, outputs, indexes, today)
+    wanted = growth_state(key, settings, inbox, outputs, indexes, today=today)
     return "" if made == wanted else wanted
 
 

@@ -123,8 +123,8 @@ class ScoringSettings(_Group):
     )
     adapt: bool = Field(
         False,
-        description="fit the encoder to a taxonomy's own texts by a linear map when its index is built: places more texts right, "
-        "finds fewer that belong nowhere, and builds take longer",
+        description="fit the encoder to a taxonomy's own texts when its index is built: places more texts right, finds "
+        "fewer that belong nowhere, and builds take longer",
     )
 
 

@@ -32,7 +32,7 @@ def growth_watch(
     remarks: list[str] = []
 
     def request(key: str) -> RunRequest | None:
-        wanted = pending_growth(key, opened, files, written, built, datetime.now(UTC).date().isoformat())
+        wanted = pending_growth(key, opened, files, written, built, today=datetime.now(UTC).date().isoformat())
         if not wanted:
             return None
         build, _ = pending_build(key, opened, files, written)

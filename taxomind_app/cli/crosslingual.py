@@ -59,7 +59,7 @@ def train(
         typer.Option(
             "--hold-out",
             metavar="SHARE",
-            help="Share of English labels kept out to measure what the student finds, before it learns all; 0 = no measurement.",
+            help="Share of English labels kept out to measure what the student finds, before it learns all; 0 = none.",
         ),
     ] = 0.1,
 ) -> None:

@@ -66,7 +66,7 @@ class GrowthPlace:
 
         read_decisions(self.inbox, self.key)  # one that cannot be read must stop a review, whatever the outputs hold
         today = datetime.now(UTC).date().isoformat()
-        if pending_growth(self.key, self.settings, self.inbox, self.outputs, self.indexes, today):
+        if pending_growth(self.key, self.settings, self.inbox, self.outputs, self.indexes, today=today):
             run_assets(session, self.key, GROWTH)
 
     def follow(self, session: Session, outcomes: Sequence[Outcome]) -> None:

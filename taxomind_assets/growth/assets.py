@@ -132,7 +132,7 @@ def _find(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs", in
     from taxomind_assets.pending import growth_state
 
     now = datetime.now(UTC)
-    state = growth_state(key, settings, inbox, outputs, indexes, now.date().isoformat())
+    state = growth_state(key, settings, inbox, outputs, indexes, today=now.date().isoformat())
     classifier = Classifier.load(key, settings)
     client = _client(key, settings)
     found = find_candidates(key, settings, inbox, outputs, classifier=classifier, state=state, now=now, client=client)

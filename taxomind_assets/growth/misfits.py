@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from taxomind_assets.classification.classifier import Classifier
 
-#: Mean cosine of a group's texts with their middle; below it the texts have little in common.
-LEAST_COHESION: Final = 0.55
+#: Mean cosine of the pairs of a group's texts; below it they have little in common. Unrelated sentences have about 0.05.
+LEAST_ALIKE: Final = 0.18
 #: Cosine with the middle of its group that a text needs to stay in it.
 _NEAR_MIDDLE: Final = 0.4
 #: Cosine of the middles of two groups from which on a group is one that was rejected before.
@@ -195,6 +195,12 @@ def _compact(vectors: NDArray[np.float32], labels: NDArray[np.int64], min_size: 
         nearness = vectors[places] @ middle_of(vectors[places])
         near = nearness >= _NEAR_MIDDLE
         kept[places[~near]] = NOISE
-        if near.sum() < min_size or float(nearness[near].mean()) < LEAST_COHESION:
+        if near.sum() < min_size or _alike(vectors[places[near]]) < LEAST_ALIKE:
             kept[places] = NOISE
     return kept
+
+
+def _alike(vectors: NDArray[np.float32]) -> float:
+    """Mean cosine of all pairs of m unit vectors: (|sum|^2 - m) / (m (m - 1))."""
+    size = len(vectors)
+    return (float(np.square(vectors.sum(axis=0)).sum()) - size) / (size * (size - 1))

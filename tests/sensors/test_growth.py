@@ -28,7 +28,7 @@ def answered(house):
 def grow(house):
     """Leave what a finished run leaves."""
     today = datetime.now(UTC).date().isoformat()
-    state = growth_state("jobs", load_settings(), house.inbox, house.outputs, house.indexes, today)
+    state = growth_state("jobs", load_settings(), house.inbox, house.outputs, house.indexes, today=today)
     house.outputs.write(CANDIDATES, "jobs", BY_NAME[CANDIDATES].arrow.empty_table(), digest=state)
 
 
@@ -67,7 +67,7 @@ def test_growth_waits_for_corrections_and_for_runs_that_are_under_way(answered):
 
 def test_candidates_of_another_day_are_made_anew(answered):
     today = datetime.now(UTC).date().isoformat()
-    state = growth_state("jobs", load_settings(), answered.inbox, answered.outputs, answered.indexes, "2020-01-01")
+    state = growth_state("jobs", load_settings(), answered.inbox, answered.outputs, answered.indexes, today="2020-01-01")
     answered.outputs.write(CANDIDATES, "jobs", BY_NAME[CANDIDATES].arrow.empty_table(), digest=state)
     (request,) = answered.requested(growth_watch)
     assert request.run_key.endswith(f"{today}:growth")

@@ -176,7 +176,7 @@ def test_nothing_is_told_of_second_opinions_that_are_off(animals, metadata):
 
 
 def test_refused_rows_name_the_batch_of_their_file(built):
-    built.put("animals", "texts", 'text_id,text\n1,poodle\n2,\n')
+    built.put("animals", "texts", "text_id,text\n1,poodle\n2,\n")
     built.put("animals", "texts", b"\xff\xfe no text", "broken.csv")
     assert built.run("inference", "animals").success
     joined = built.sql(

@@ -248,7 +248,7 @@ def test_titles_and_texts_can_be_left_out(laptops, monkeypatch):
 
 def test_growth_is_asked_for_when_something_came_and_once_a_day(laptops):
     def pending(today=TODAY):
-        return pending_growth(KEY, load_settings(), laptops.inbox, laptops.outputs, laptops.indexes, today)
+        return pending_growth(KEY, load_settings(), laptops.inbox, laptops.outputs, laptops.indexes, today=today)
 
     assert pending()
     grow(laptops)
@@ -259,7 +259,7 @@ def test_growth_is_asked_for_when_something_came_and_once_a_day(laptops):
     grow(laptops)
     laptops.put(KEY, "observations", "{}\n", "o.jsonl")
     assert pending()
-    state = growth_state(KEY, load_settings(), laptops.inbox, laptops.outputs, laptops.indexes, TODAY)
+    state = growth_state(KEY, load_settings(), laptops.inbox, laptops.outputs, laptops.indexes, today=TODAY)
     assert state.endswith(TODAY)
 
 
