@@ -209,7 +209,7 @@ def test_five_labels_grow_to_seven_as_the_readme_shows(fresh, call, monkeypatch)
         assert called.code == 0, called.err
         return called
 
-    taxomind("taxonomy", "add", "diary", notes / "taxonomy.csv", "--texts", notes / "growing.csv")
+    taxomind("taxonomy", "add", "diary", notes / "taxonomy.csv", "--texts", notes / "later" / "growing.csv")
     found = json.loads(taxomind("growth", "status", "--json").out)["candidates"]
     assert len(found) == 2
     assert all(row["parent_code"] is None for row in found)
