@@ -32,6 +32,8 @@ taxomind learn "looks after llamas" 6121
 taxomind learn --taxonomy jobs --input corrections.csv
 
 taxomind learn --restore 3f0a9c41d2be
+
+taxomind learn add "looks after llamas" 6121   (the same as without add)
 """
 UNDO_EPILOG = """Examples
 

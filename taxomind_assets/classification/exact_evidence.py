@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from taxomind_assets.classification.answers import Answers
+from taxomind_assets.classification.stopping import EXACT
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from taxomind_assets.classification.evidence_rows import EvidenceRows
-
-EXACT: Final = "exact_evidence"
 
 
 def answer_by_evidence(tree: Taxonomy, rows: EvidenceRows, texts: Sequence[str], answers: Answers) -> Answers:

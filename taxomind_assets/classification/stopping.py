@@ -28,6 +28,7 @@ DEEPEST: Final = "max_depth_reached"
 EMPTY: Final = "empty_text"
 FORCED: Final = "forced_to_leaf"
 GATE: Final = "gate_closed"
+EXACT: Final = "exact_evidence"
 
 
 def stop_by_mass(
