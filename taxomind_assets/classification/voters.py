@@ -160,7 +160,8 @@ class VectorVoter:
         sample = vectors[:: max(1, len(vectors) // _SCALE_ROWS)]
         spread = max(float((weights @ sample.T + offsets[:, None]).std(axis=0).mean()), 1e-6)
         weights, offsets = weights / spread, offsets / spread
-        return cls(weights.astype(np.float32), offsets.astype(np.float32), nodes)
+        # In the order in which it is stored, so that it answers alike to the last bit when it is loaded.
+        return cls(np.ascontiguousarray(weights, np.float32), offsets.astype(np.float32), nodes)
 
     def scores(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log odds of each node but for a number of each text and a factor of all, float32[c, b]."""
