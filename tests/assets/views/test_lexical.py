@@ -136,8 +136,8 @@ def test_dense_and_sparse_sums_in_blocks_of_any_size_agree(
     expected = grouped(texts, own)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lexical, setting, value)
-        np.testing.assert_allclose(grouped(texts, own), expected, atol=1e-6)
-    np.testing.assert_allclose(expected, grouped(texts) * own, atol=1e-6)
+        np.testing.assert_allclose(grouped(texts, own), expected, atol=1e-5)
+    np.testing.assert_allclose(expected, grouped(texts) * own, atol=1e-5)
     assert expected.shape == (4, len(texts))
 
 
