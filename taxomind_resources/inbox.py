@@ -288,8 +288,11 @@ class Inbox:
         # former one that returns may have no other copy than the one in `earlier`.
         earlier = target.parent / _EARLIER
         for copy in _scan(earlier):
-            if Path(copy.name).stem == f"{_REPLACED}{digest}":
-                os.rename(copy.path, earlier / f"{_RETURNING}{digest}{Path(copy.name).suffix}")
+            stem, suffix = Path(copy.name).stem, Path(copy.name).suffix
+            if stem == f"{_REPLACED}{digest}":
+                os.rename(copy.path, earlier / f"{_RETURNING}{digest}{suffix}")
+            elif stem.startswith(_RETURNING) and stem != f"{_RETURNING}{digest}":  # Its return was killed; another one came.
+                os.replace(copy.path, earlier / f"{_REPLACED}{stem.removeprefix(_RETURNING)}{suffix}")
         if kept is None:
             os.replace(temporary, target)
         for file in replaced:

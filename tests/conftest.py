@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -21,6 +22,10 @@ from taxomind_assets.views.index import NodeIndex, indexed_texts, unit_rows
 from taxomind_assets.views.texts import VIEWS, node_texts
 from taxomind_resources.embedding import Embedder, load_embedder
 from taxomind_resources.settings import Settings
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("taxomind", deadline=None)
+hypothesis.settings.load_profile("taxomind")
 
 EXAMPLES = Path(__file__).parents[1] / "data" / "examples"
 BRANCHES = (

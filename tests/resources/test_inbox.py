@@ -385,3 +385,15 @@ def test_digest_of_ten_thousand_files_costs_a_tenth_of_a_second(inbox):
         spent.append(time.process_time() - before)
     assert "" not in digests
     assert min(spent) < 0.1
+
+
+def test_a_return_that_was_killed_becomes_a_copy_again(inbox):
+    inbox.put("k", "taxonomy", b"first", "t.csv")
+    inbox.put("k", "taxonomy", b"second", "t.csv")
+    earlier = inbox.root / "k" / "earlier"
+    (copy,) = earlier.iterdir()
+    digest = copy.stem.removeprefix("taxonomy-")
+    copy.rename(earlier / f"returning-{digest}.csv")  # as a kill leaves it before the new file is in place
+    inbox.put("k", "taxonomy", b"third", "t.csv")
+    assert {path.read_bytes() for path in earlier.iterdir()} == {b"first", b"second"}
+    assert all(path.name.startswith("taxonomy-") for path in earlier.iterdir())

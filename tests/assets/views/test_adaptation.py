@@ -107,8 +107,13 @@ def test_adaptation_without_a_change_is_the_identity() -> None:
 
 
 def test_an_adapted_index_answers_alike_when_it_was_loaded(
-    occupations: NodeIndex, embedder: Embedder, default_settings: Settings, tmp_path: Path
+    occupations: NodeIndex,
+    embedder: Embedder,
+    default_settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(adaptation, "_STEPS", 5)
     texts = [text for view in VIEWS for text in node_texts(occupations.tree)[view]]
     vectors = embedder.embed([text.text for text in texts], "document")
     adapted = build_index(occupations.tree, texts, vectors, embedder, adapt=True)

@@ -203,7 +203,7 @@ def test_long_texts_are_sent_in_parts(server, endpoint):
 
 def test_requests_keep_the_rate(server, endpoint):
     endpoint(request_texts=1, requests_per_minute=1200).encode(TEXTS, "query")
-    assert server.times[-1] - server.times[0] >= 0.05 * (len(TEXTS) - 1) - 0.02
+    assert server.times[-1] - server.times[0] >= 0.05 * (len(TEXTS) - 1) - 0.1  # the first may arrive late
 
 
 def test_the_rate_holds_over_threads():
