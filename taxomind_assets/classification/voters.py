@@ -20,6 +20,7 @@ from scipy import sparse
 from taxomind_assets.classification.added_views import Block, KnownBlocks
 from taxomind_assets.classification.fusion import FusionWeights
 from taxomind_assets.views.lexical import BUCKET_BITS, CountedTexts
+from taxomind_resources.products import RowProducts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -165,8 +166,13 @@ class VectorVoter:
 
     def scores(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log odds of each node but for a number of each text and a factor of all, float32[c, b]."""
-        scores: NDArray[np.float32] = self.weights @ vectors.T + self.offsets[:, None]
+        scores: NDArray[np.float32] = self._products(vectors) + self.offsets[:, None]
         return scores
+
+    @cached_property
+    def _products(self) -> RowProducts:
+        """A text's product depends on no other text of its block."""
+        return RowProducts(self.weights)
 
 
 @dataclass(frozen=True)

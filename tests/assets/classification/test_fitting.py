@@ -12,7 +12,7 @@ from taxomind_assets.classification.fitted_store import drop_voters, stored_fitt
 from taxomind_assets.classification.fitting import Fitted, fit, fit_fusion
 from taxomind_assets.classification.own_labels import unseen_answers
 from taxomind_assets.classification.unseen_evidence import unseen, untaught
-from taxomind_assets.classification.voters import TrainingRows, Voters
+from taxomind_assets.classification.voters import TrainingRows, VectorVoter, Voters
 from taxomind_assets.views.index import NodeIndex
 from taxomind_resources.outputs import Outputs
 
@@ -178,3 +178,14 @@ def test_reports_do_not_see_what_was_fitted_on_their_texts(taught: Classifier, f
     assert "exact_evidence" not in answers["stop_reason"].to_pylist()
     assert classifier.versions["calibration_version"] not in set(answers["calibration_version"].to_pylist())
     assert unseen(classifier).scorer.fitted is None
+
+
+def test_a_text_scores_alike_alone_and_in_any_block() -> None:
+    random = np.random.default_rng(4)
+    voter = VectorVoter(
+        random.normal(size=(300, 384)).astype(np.float32), np.zeros(300, np.float32), np.arange(300, dtype=np.int64)
+    )
+    vectors = random.normal(size=(70, 384)).astype(np.float32)
+    together = voter.scores(vectors)
+    alone = np.concatenate([voter.scores(vectors[i : i + 1]) for i in range(70)], axis=1)
+    assert np.array_equal(together, alone)
