@@ -75,7 +75,8 @@ def test_what_is_fitted_already_plays_no_part(taught: Classifier, fitted: Fitted
     assert again is not None
     assert again.weights is not None
     assert again.weights.trusted == pytest.approx(fitted.weights.trusted, abs=0.02)  # type: ignore[union-attr]
-    assert again.calibration.threshold == pytest.approx(fitted.calibration.threshold, abs=0.02)
+    # The threshold is a step function of few texts: rounding on another number of threads may move it by a step.
+    assert again.calibration.temperature == pytest.approx(fitted.calibration.temperature, abs=0.02)
 
 
 def test_single_corrections_keep_the_shipped_weights(
