@@ -195,11 +195,12 @@ def _model(place: _Place) -> tuple[Status, str, str]:
 def _storage(place: _Place) -> tuple[Status, str, str]:
     import pyarrow.parquet as pq
 
+    from taxomind_assets.classification.fitted_store import CALIBRATIONS, VOTERS
     from taxomind_resources.catalogue import Catalogue
     from taxomind_resources.tables import BY_NAME
 
     broken, files = [], 0
-    for table in BY_NAME:
+    for table in BY_NAME.keys() - {CALIBRATIONS, VOTERS}:  # they are checked whole, by `_fitted`
         for key in place.outputs.keys(table):
             for part in place.outputs.parts(table, key):
                 path = place.outputs.path(table, key, part)
@@ -253,6 +254,20 @@ def _indexes(place: _Place) -> tuple[Status, str, str]:
     if stale:
         return "warn", f"older than the taxonomy or the model: {_listed(stale)}", _BUILD
     return "ok", f"current for {_taxonomies(place.built)}" if place.built else "no taxonomy has been built yet", ""
+
+
+def _fitted(place: _Place) -> tuple[Status, str, str]:
+    from taxomind_assets.classification.fitted_store import read_fitted
+
+    found, problems = list[str](), dict[str, str]()
+    for key in place.built:
+        fitted, problem = read_fitted(place.outputs, key, place.indexes.current(key) or "")
+        found += [key] if fitted else []
+        problems |= {key: problem} if problem else {}
+    if problems:
+        detail = f"what labels have taught is left out: {_listed([f'{key}: {what}' for key, what in problems.items()])}"
+        return "warn", detail, f"Fit it again: taxomind report --rebuild --taxonomy {next(iter(problems))}"
+    return "ok", f"fitted to the labels of {_taxonomies(found)}" if found else "the shipped numbers serve everywhere", ""
 
 
 def _sensors(place: _Place) -> tuple[Status, str, str]:
@@ -371,6 +386,7 @@ _CHECKS: Final[dict[str, Callable[[_Place], tuple[Status, str, str]]]] = {
     "storage": _storage,
     "vectors": _vectors,
     "indexes": _indexes,
+    "calibration": _fitted,
     "sensors": _sensors,
     "inputs": _pending,
     "answers": _stale,

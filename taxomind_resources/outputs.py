@@ -10,6 +10,7 @@ Outputs live on a local or mounted file system; renaming is what makes them whol
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -34,6 +35,7 @@ DIGEST_FIELD: Final = b"taxomind.digest"
 _PARTITION: Final = "taxonomy_key="
 _SUFFIX: Final = ".parquet"
 _COMPRESSION: Final = "zstd"
+_LOG = logging.getLogger(__name__)
 
 
 class Outputs:
@@ -92,6 +94,24 @@ class Outputs:
         names = self.parts(table, key) if parts is None else parts
         found = [rows for part in names if (rows := _read(self.path(table, key, part), schema)) is not None]
         return pa.concat_tables([no_rows(schema), *found])
+
+    def read_remembered(
+        self, table: str, key: str, *, columns: Sequence[str] | None = None, parts: Sequence[str] | None = None
+    ) -> pa.Table:
+        """As `read`, for rows that only save the work of making them again: files that cannot be read are left out and logged.
+
+        Raises:
+            Fault: `invalid_key` or `invalid_input` (table, part or column).
+        """
+        found = [self.read(table, key, columns=columns, parts=[])]
+        for part in self.parts(table, key) if parts is None else parts:
+            try:
+                found.append(self.read(table, key, columns=columns, parts=[part]))
+            except Fault as fault:
+                if fault.code != "storage_failed":
+                    raise
+                _LOG.warning("%s of %s is made anew: %s (%s)", table, key, fault.what, fault.value)
+        return pa.concat_tables(found)
 
     def path(self, table: str, key: str, part: str = "part") -> Path:
         """Where a part lies, whether it exists or not.

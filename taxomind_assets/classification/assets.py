@@ -81,7 +81,7 @@ def stop_calibration(
 
 def _calibrate(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs") -> Written:
     from taxomind_assets.classification.classifier import Classifier
-    from taxomind_assets.classification.fitted_store import drop_voters, stored_row, write_fitted
+    from taxomind_assets.classification.fitted_store import drop_voters, read_fitted, stored_row, write_fitted
     from taxomind_assets.classification.fitting import FEWEST_TEXTS, fit
     from taxomind_assets.classification.own_labels import described
     from taxomind_assets.learning.gathering import labelled_corrections, stored_corrections
@@ -92,9 +92,10 @@ def _calibrate(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs
     classifier = Classifier.load(key, settings)
     evidence = classifier.scorer.evidence
     corrected = len(evidence.rows) if evidence else 0
-    row = stored_row(outputs, key, classifier.index.version)
+    row, problem = stored_row(outputs, key, classifier.index.version), read_fitted(outputs, key, classifier.index.version)[1]
+    replaced = {"replaced": problem} if problem else {}
     target = classifier.settings.routing.accuracy_target
-    if row and outputs.digest(CALIBRATIONS, key) == digest and _is_near(row, corrected, target):
+    if row and not problem and outputs.digest(CALIBRATIONS, key) == digest and _is_near(row, corrected, target):
         note = f"Fitted on {row['corrected_texts']:,} corrections; {corrected:,} are too few more to fit anew."
         return Written(row["calibration_version"], 1, {"note": note, "corrected": corrected})
     # Refused rows are told by the error report, which reads the same files.
@@ -107,7 +108,7 @@ def _calibrate(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs
         outputs.write(CALIBRATIONS, key, BY_NAME[CALIBRATIONS].arrow.empty_table(), digest=digest)
         drop_voters(outputs, key)
         note = f"{len(texts):,} labelled texts; a calibration needs {FEWEST_TEXTS}. The one of the node index serves."
-        metadata = {"note": note, "labelled texts": targets.num_rows, "corrected": corrected}
+        metadata = {"note": note, "labelled texts": targets.num_rows, "corrected": corrected, **replaced}
         return Written(classifier.index.calibration.version, 0, metadata)
     version = classifier.with_fitted(found).versions["calibration_version"]
     write_fitted(
@@ -125,6 +126,7 @@ def _calibrate(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs
         "temperature, encoder not trusted": numbers.temperature[0],
         "temperature, encoder trusted": numbers.temperature[1],
         **{name: value for name, value in figures.items() if value is not None},
+        **replaced,
     }
     return Written(version, 1, metadata)
 

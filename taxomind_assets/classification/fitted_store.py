@@ -1,12 +1,14 @@
 """What was fitted to a taxonomy, on disk: one row of numbers, and the voters as arrays in a file of their own.
 
 The row names the voters that belong to it and is written last, by one rename, so a process that is killed leaves the former
-state whole.
+state whole. All of it can be fitted again from the labels, so what cannot be read (a damaged file, or one of another version of
+taxomind) counts as absent: the numbers of the node index serve, with a warning, until `stop_calibration` has replaced it.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +18,9 @@ import pyarrow as pa
 from taxomind_assets.classification.calibration import Calibration
 from taxomind_assets.classification.fitting import Fitted
 from taxomind_assets.classification.fusion import FusionWeights
+from taxomind_assets.classification.gate import FEATURES
 from taxomind_assets.classification.voters import Voters
+from taxomind_resources.faults import Fault
 from taxomind_resources.tables import BY_NAME
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 CALIBRATIONS: Final = "classification.calibrations"
 VOTERS: Final = "classification.voters"
+_LOG = logging.getLogger(__name__)
 
 
 def write_fitted(
@@ -78,30 +83,68 @@ def drop_voters(outputs: Outputs, key: str, *, but: str | None = None) -> None:
 
 
 def stored_fitted(outputs: Outputs, key: str, index_version: str) -> Fitted | None:
-    """What labels have made for this index; None when there is nothing.
+    """What labels have made for this index; None when there is nothing, or, with a warning in the log, nothing readable.
 
     Raises:
-        Fault: `invalid_key` or `storage_failed`.
+        Fault: `invalid_key`.
     """
-    row = stored_row(outputs, key, index_version)
+    found, problem = read_fitted(outputs, key, index_version)
+    if problem:
+        _LOG.warning("What labels have taught %s is left out until `stop_calibration` has fitted it again. %s", key, problem)
+    return found
+
+
+def read_fitted(outputs: Outputs, key: str, index_version: str) -> tuple[Fitted | None, str]:
+    """As `stored_fitted`, with what is wrong with the files, '' = nothing.
+
+    Raises:
+        Fault: `invalid_key`.
+    """
+    try:
+        return _read_fitted(outputs, key, index_version), ""
+    except Fault as fault:
+        if fault.code != "storage_failed":
+            raise
+        return None, f"{fault.what} ({fault.value})"
+    except (KeyError, TypeError, ValueError) as error:
+        path = outputs.path(CALIBRATIONS, key)
+        return None, f"The numbers are those of another version of taxomind: {type(error).__name__}: {error} ({path})"
+
+
+def stored_row(outputs: Outputs, key: str, index_version: str) -> dict[str, Any] | None:
+    """The row of `classification.calibrations` of this index; None when there is none that can be read.
+
+    Raises:
+        Fault: `invalid_key`.
+    """
+    try:
+        return _row(outputs, key, index_version)
+    except Fault as fault:
+        if fault.code != "storage_failed":
+            raise
+        return None
+
+
+def _read_fitted(outputs: Outputs, key: str, index_version: str) -> Fitted | None:
+    row = _row(outputs, key, index_version)
     if row is None:
         return None
     voters = _read_voters(outputs, key, row["voters_version"])
     if row["voters_version"] and voters is None:  # replaced between the two reads
-        row = stored_row(outputs, key, index_version)
+        row = _row(outputs, key, index_version)
         voters = _read_voters(outputs, key, row["voters_version"]) if row else None
     if row is None:
         return None
+    if row["voters_version"] and voters is None:
+        raise ValueError(f"its voters {row['voters_version']} are missing")
     weights = FusionWeights.from_json(json.loads(row["weights"])) if row["weights"] else None
-    return Fitted(Calibration.from_text(row["numbers"]), weights, voters, row["labelled_texts"])
+    calibration = Calibration.from_text(row["numbers"])
+    if calibration.gate is not None and len(calibration.gate) != 1 + len(FEATURES):
+        raise ValueError(f"its gate has {len(calibration.gate)} numbers, not {1 + len(FEATURES)}")
+    return Fitted(calibration, weights, voters, row["labelled_texts"])
 
 
-def stored_row(outputs: Outputs, key: str, index_version: str) -> dict[str, Any] | None:
-    """The row of `classification.calibrations` of this index.
-
-    Raises:
-        Fault: `invalid_key` or `storage_failed`.
-    """
+def _row(outputs: Outputs, key: str, index_version: str) -> dict[str, Any] | None:
     found: list[dict[str, Any]] = [
         row for row in outputs.read(CALIBRATIONS, key).to_pylist() if row["index_version"] == index_version
     ]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from taxomind_assets.classification.batches import BATCHES, shard_part
-from taxomind_assets.classification.fitted_store import CALIBRATIONS
+from taxomind_assets.classification.fitted_store import stored_row
 from taxomind_assets.classification.shards import RESULTS
 from taxomind_assets.learning.stored import current_evidence_version
 from taxomind_assets.pending import SEEN
@@ -63,10 +63,9 @@ def stale_batches(key: str, settings: Settings, outputs: Outputs, indexes: Index
         "evidence_version": current_evidence_version(outputs, key) if own.scoring.use_updated_evidence else "",
         "settings_version": own.deciding_version(),
     }
-    fitted = outputs.read(CALIBRATIONS, key, columns=["index_version", "calibration_version"]).to_pylist()
     # Without one of its own labels an index has that which it was built with.
-    own_labels = [row["calibration_version"] for row in fitted if row["index_version"] == index_version]
-    wanted |= {"calibration_version": own_labels[-1]} if own_labels else {}
+    own_labels = stored_row(outputs, key, index_version)
+    wanted |= {"calibration_version": own_labels["calibration_version"]} if own_labels else {}
     parts = [part for part in outputs.parts(BATCHES, key) if part != SEEN]
     rows = outputs.read(BATCHES, key, columns=["batch_id", "source_file", "rows"], parts=parts).to_pylist()
     found = []

@@ -156,7 +156,8 @@ def gather_evidence(key: str, outputs: Outputs, embedder: Embedder) -> Gathered:
 
 def _vectors(texts: Sequence[str], key: str, outputs: Outputs, embedder: Embedder) -> NDArray[np.float32]:
     """float32[e, d]: those that are stored already, and those of texts that are new."""
-    stored = outputs.read(EVIDENCE, key, columns=["text", "vector"], parts=[evidence_part(embedder.spec.vector_class)])
+    part = evidence_part(embedder.spec.vector_class)
+    stored = outputs.read_remembered(EVIDENCE, key, columns=["text", "vector"], parts=[part])
     rows = {text: row for row, text in enumerate(stored["text"].to_pylist())}
     new = list(dict.fromkeys(text for text in texts if text not in rows))
     rows |= {text: stored.num_rows + row for row, text in enumerate(new)}
@@ -175,7 +176,7 @@ def _write(
     state: EvidenceState,
 ) -> tuple[set[Held], set[Held]]:
     held = [Held(found.correction_id, found.code or "", found.text) for found in applied]
-    log, added, removed = with_version(outputs.read(VERSIONS, key), held, evidence.version, datetime.now(UTC))
+    log, added, removed = with_version(_log(outputs, key), held, evidence.version, datetime.now(UTC))
     digest = state.digest()
     if added or removed:
         outputs.write(VERSIONS, key, log)
@@ -188,8 +189,18 @@ def _write(
         if other != part:
             outputs.delete_part(EVIDENCE, key, other)
     # Written last: it says that the evidence stands for this state of inbox, taxonomy and model.
-    outputs.write(CENTROIDS, key, centroids_table(evidence, outputs.read(CENTROIDS, key)), digest=digest)
+    outputs.write(CENTROIDS, key, centroids_table(evidence, outputs.read_remembered(CENTROIDS, key)), digest=digest)
     return added, removed
+
+
+def _log(outputs: Outputs, key: str) -> pa.Table:
+    """The versions there were: the one output of learning that its inputs cannot give back."""
+    try:
+        return outputs.read(VERSIONS, key)
+    except Fault as fault:
+        path = outputs.path(VERSIONS, key)
+        next_step = f"Bring {path.name} back from a backup, or move it away: the record of versions then begins anew."
+        raise Fault(fault.code, fault.what, value=str(path), next_step=next_step) from fault
 
 
 def stored_corrections(outputs: Outputs, key: str, *, status: str | None = None) -> list[Correction]:

@@ -79,7 +79,7 @@ def read_corrections(key: str, files: Sequence[InboxFile], settings: Settings, o
     known = _known(key, outputs, wanted.keys())
     read = [known.get(file_id) or _read(file, file_id, settings) for file_id, file in wanted.items()]
     read.sort(key=lambda found: (found.source_file, found.file_id))
-    if len(known) < len(read) or outputs.read(FILES, key, columns=["file_id"]).num_rows != len(read):
+    if len(known) < len(read) or outputs.read_remembered(FILES, key, columns=["file_id"]).num_rows != len(read):
         outputs.write(ROWS, key, _rows_table(read))
         outputs.write(REJECTED, key, rejected_table(REJECTED, (row for file in read for row in file.rejected)))
         # Written last: a file counts as read when its rows are there.
@@ -118,12 +118,12 @@ def _known(key: str, outputs: Outputs, wanted: Iterable[str]) -> dict[str, ReadF
     """The wanted files that were read before, whole."""
     asked = set(wanted)
     # What could not be read may be readable now.
-    about = [row for row in outputs.read(FILES, key).to_pylist() if row["file_id"] in asked and not row["problem"]]
+    about = [row for row in outputs.read_remembered(FILES, key).to_pylist() if row["file_id"] in asked and not row["problem"]]
     if not about:
         return {}
-    rows = _rows_of(outputs.read(ROWS, key))
+    rows = _rows_of(outputs.read_remembered(ROWS, key))
     rejected: dict[str, list[RejectedRow]] = {}
-    for row in outputs.read(REJECTED, key).to_pylist():
+    for row in outputs.read_remembered(REJECTED, key).to_pylist():
         rejected.setdefault(row["source_file"], []).append(RejectedRow(**row))
     known = {}
     for row in about:

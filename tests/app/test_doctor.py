@@ -23,6 +23,7 @@ NAMES = (
     "storage",
     "vectors",
     "indexes",
+    "calibration",
     "sensors",
     "inputs",
     "answers",
