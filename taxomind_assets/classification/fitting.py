@@ -22,7 +22,13 @@ import numpy as np
 from taxomind_assets.classification.calibration import Calibration, masses, noise_texts
 from taxomind_assets.classification.evidence_rows import EvidenceRows
 from taxomind_assets.classification.gate import fit_gate
-from taxomind_assets.classification.label_calibration import TEMPERATURE_SHARE, LabelledLogits, calibrate, text_share
+from taxomind_assets.classification.label_calibration import (
+    TEMPERATURE_SHARE,
+    LabelledLogits,
+    calibrate,
+    score_labelled,
+    text_share,
+)
 from taxomind_assets.classification.unseen_evidence import UnseenEvidence
 from taxomind_assets.classification.voters import TrainingRows, Voters, training_cost
 from taxomind_assets.classification.weight_fitting import Choices, fit_weights
@@ -91,6 +97,33 @@ class Sample:
     vectors: NDArray[np.float32]
     folds: NDArray[np.int64]
 
+    def take(self, places: NDArray[np.int64]) -> Sample:
+        """Some of the texts."""
+        chosen = places.tolist()
+        texts, gold = [self.texts[i] for i in chosen], [self.gold[i] for i in chosen]
+        return Sample(texts, gold, self.vectors[places], self.folds[places])
+
+
+@dataclass(frozen=True)
+class _Crossed:
+    """A sample scored as if nobody had told of it.
+
+    Attributes:
+        plain: the classifier without anything fitted.
+        sample: the texts.
+        scorers: what scores the texts of each fold; fitted without them.
+        labelled: the scores.
+        voters: trained on everything; None = too few corrections, or not asked for.
+        weights: fitted on everything; None = the shipped ones.
+    """
+
+    plain: Classifier
+    sample: Sample
+    scorers: list[Scorer]
+    labelled: LabelledLogits
+    voters: Voters | None
+    weights: FusionWeights | None
+
 
 def fit_fusion(classifier: Classifier, texts: Sequence[str] = (), codes: Sequence[Sequence[str]] = ()) -> Classifier:
     """The classifier fitted to its evidence and to further labelled texts; as it is when these are too few.
@@ -106,21 +139,54 @@ def fit_fusion(classifier: Classifier, texts: Sequence[str] = (), codes: Sequenc
 
 def fit(classifier: Classifier, texts: Sequence[str] = (), codes: Sequence[Sequence[str]] = ()) -> Fitted | None:
     """What `fit_fusion` puts to use; None when there are too few texts."""
+    found = _crossed(classifier, texts, codes, serving=True)
+    if found is None:
+        return None
+    fitted = Fitted(found.plain.index.calibration, found.weights, found.voters, len(found.sample.texts))
+    return replace(fitted, calibration=_calibrated(found.plain.with_fitted(fitted), found.sample, found.labelled))
+
+
+def fit_without_folds(
+    classifier: Classifier, texts: Sequence[str] = (), codes: Sequence[Sequence[str]] = ()
+) -> list[Classifier] | None:
+    """For each fold (`folds_of`) the classifier as it would be had nobody told of the texts in it; None = too few texts.
+
+    What `fit` fits, fitted without the fold; corrections are silent about their own text. All of it is as much work as `fit`.
+    """
+    found = _crossed(classifier, texts, codes, serving=False)
+    if found is None:
+        return None
+    classifiers = []
+    for fold, scorer in enumerate(found.scorers):
+        one, others = found.plain.with_scorer(scorer), np.flatnonzero(found.sample.folds != fold)
+        calibration = _calibrated(one, found.sample.take(others), found.labelled.take(others))
+        classifiers.append(one.with_calibration(calibration))
+    return classifiers
+
+
+def folds_of(texts: Sequence[str]) -> NDArray[np.int64]:
+    """The fold of each text, int64[b] in 0..3, by a hash: texts that are the same but for case and spaces share one."""
+    return np.array([int(_FOLDS * text_share(text, _FOLD_SALT)) for text in texts], np.int64)
+
+
+def _crossed(classifier: Classifier, texts: Sequence[str], codes: Sequence[Sequence[str]], *, serving: bool) -> _Crossed | None:
+    """`serving`: what is fitted on everything is wanted as well."""
     plain = classifier.with_fitted(None)
     sample = _sample(plain, texts, codes)
     if len(sample.texts) < FEWEST_TEXTS:
         return None
     evidence = plain.scorer.evidence
     rows = evidence.rows if evidence else None
-    trained = _voters(plain, rows) if rows is not None and _wants_voters(rows) else None
+    wanted = rows is None or _wants_weights(rows)
+    trained = _voters(plain, rows, everything=serving) if rows is not None and wanted and _wants_voters(rows) else None
     scorers = [_held_out(plain.scorer, trained[fold] if trained else None) for fold in range(_FOLDS)]
-    weights = _weights(scorers, sample) if rows is None or _wants_weights(rows) else None
+    weights = _weights(scorers, sample) if wanted else None
     if weights:
         scorers = [scorer.with_weights(own) for scorer, own in zip(scorers, weights, strict=False)]
-    labelled = _scored(scorers, sample)
-    voters = trained[_FOLDS] if trained and weights else None
-    fitted = Fitted(plain.index.calibration, weights[_FOLDS] if weights else None, voters, len(sample.texts))
-    return replace(fitted, calibration=_calibrated(plain.with_fitted(fitted), sample, labelled))
+    elif trained:
+        trained, scorers = None, [_held_out(plain.scorer, None)] * _FOLDS
+    voters = trained[_FOLDS] if trained and serving else None
+    return _Crossed(plain, sample, scorers, _scored(scorers, sample), voters, weights[_FOLDS] if weights else None)
 
 
 def _sample(classifier: Classifier, texts: Sequence[str], codes: Sequence[Sequence[str]]) -> Sample:
@@ -150,11 +216,7 @@ def _sample(classifier: Classifier, texts: Sequence[str], codes: Sequence[Sequen
     told = [key for key in keys if key in row_of]
     if told and evidence:
         vectors[[place[key] for key in told]] = evidence.rows.vectors[[row_of[key] for key in told]]
-    return Sample([shown[key] for key in keys], [sorted(gold[key]) for key in keys], vectors, _folds(keys))
-
-
-def _folds(texts: Sequence[str]) -> NDArray[np.int64]:
-    return np.array([int(_FOLDS * text_share(text, _FOLD_SALT)) for text in texts], np.int64)
+    return Sample([shown[key] for key in keys], [sorted(gold[key]) for key in keys], vectors, folds_of(keys))
 
 
 def _wants_voters(rows: EvidenceRows) -> bool:
@@ -165,25 +227,25 @@ def _wants_weights(rows: EvidenceRows) -> bool:
     return float((np.bincount(rows.nodes)[rows.nodes] > 1).mean()) >= _REPEATED
 
 
-def _voters(classifier: Classifier, rows: EvidenceRows) -> list[Voters]:
-    """Voters trained without each fold, and last those trained on everything."""
+def _voters(classifier: Classifier, rows: EvidenceRows, *, everything: bool) -> list[Voters]:
+    """Voters trained without each fold, and last, if wanted, those trained on everything."""
     from sklearn.exceptions import ConvergenceWarning
 
     shares = np.array([text_share(text, _SALT) for text in rows.texts])
     taken = shares <= np.partition(shares, min(_MOST_VOTER_ROWS, shares.size) - 1)[min(_MOST_VOTER_ROWS, shares.size) - 1]
-    folds = _folds(rows.texts)
-    everything = TrainingRows.of(classifier.index, rows, taken)
-    words = training_cost(everything) <= _MOST_COST
+    folds = folds_of(rows.texts)
+    every = TrainingRows.of(classifier.index, rows, taken)
+    words = training_cost(every) <= _MOST_COST
 
     def train(fold: int) -> Voters:
-        kept = everything if fold == _FOLDS else TrainingRows.of(classifier.index, rows, taken & (folds != fold))
+        kept = every if fold == _FOLDS else TrainingRows.of(classifier.index, rows, taken & (folds != fold))
         return Voters.fit(kept, words=words)
 
     with warnings.catch_warnings(), ThreadPoolExecutor(available_cores()) as threads:
         warnings.simplefilter("ignore", ConvergenceWarning)  # a few passes are enough
-        order = [_FOLDS, *range(_FOLDS)]  # the longest first
+        order = [*([_FOLDS] if everything else []), *range(_FOLDS)]  # the longest first
         found = dict(zip(order, threads.map(train, order), strict=True))
-    return [found[fold] for fold in range(_FOLDS + 1)]
+    return [found[fold] for fold in sorted(found)]
 
 
 def _held_out(scorer: Scorer, voters: Voters | None) -> Scorer:
@@ -221,9 +283,11 @@ def _scored(scorers: Sequence[Scorer], sample: Sample) -> LabelledLogits:
     logits = np.empty((len(scorers[0].tree), len(sample.texts)), np.float32)
     trusted = np.empty(len(sample.texts), np.float32)
     for fold, scorer in enumerate(scorers):
-        for places in _blocks(sample, fold):
-            query = scorer.query(sample.vectors[places], [sample.texts[i] for i in places.tolist()])
-            logits[:, places], trusted[places] = scorer.logits(query), query.trusted
+        places = np.flatnonzero(sample.folds == fold)
+        if places.size:
+            own = sample.take(places)
+            found = score_labelled(scorer, own.texts, own.vectors, own.gold)
+            logits[:, places], trusted[places] = found.logits, found.trusted
     return LabelledLogits(logits, trusted, sample.gold)
 
 

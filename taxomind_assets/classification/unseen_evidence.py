@@ -50,7 +50,8 @@ class UnseenEvidence(EvidenceView):
 def unseen(classifier: Classifier) -> Classifier:
     """The classifier with evidence that is silent about its own texts; the same one when it has no evidence.
 
-    Fitted weights and voters have seen the texts as well, so shipped weights take their place.
+    Fitted weights and voters have seen the texts as well, so shipped weights take their place; `own_labels.Unseen` fits
+    them without the texts that they are to answer.
     """
     known = classifier.scorer.evidence
     if known is None or isinstance(known, UnseenEvidence):

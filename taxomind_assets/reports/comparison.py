@@ -7,7 +7,6 @@ would be served rank leaves; the measures of ranked candidates are undefined for
 
 from __future__ import annotations
 
-import copy
 import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taxomind_assets.classification.decisions import Decisions
-from taxomind_assets.classification.own_labels import unseen_answers
+from taxomind_assets.classification.own_labels import Unseen
 from taxomind_assets.classification.retrieval import decide_by_rules, pooled_scores, retrieve, top_nodes, view_similarities
 from taxomind_assets.classification.routing import route
 from taxomind_assets.classification.rules import candidate_subgraph
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from taxomind_assets.classification.calibration import Masses
     from taxomind_assets.classification.classifier import Classifier
     from taxomind_assets.classification.descent import Hits
+    from taxomind_resources.settings import Settings
 
 SERVED: Final = "served"
 #: Name of the slice of `reports.metrics` that holds the comparison.
@@ -114,7 +114,13 @@ def chosen_rows(errors: pa.Table, most: int) -> NDArray[np.int64]:
 
 
 def compared(
-    classifier: Classifier, targets: pa.Table, served: pa.Table, names: Sequence[str], *, most: int = COMPARED_TEXTS
+    classifier: Classifier,
+    targets: pa.Table,
+    served: pa.Table,
+    names: Sequence[str],
+    *,
+    most: int = COMPARED_TEXTS,
+    unseen: Unseen | None = None,
 ) -> pa.Table:
     """Judge and measure several strategies on the same texts.
 
@@ -124,6 +130,7 @@ def compared(
         served: `reports.errors` of all of them, in the same order.
         names: see `strategy_names`.
         most: texts compared.
+        unseen: what answered `served`, when it exists already.
 
     Returns:
         A table with the schema `metrics.COMPARISON`; no rows when there are no names.
@@ -140,7 +147,8 @@ def compared(
     decided = _decided(classifier, texts["text"].to_pylist(), [name for name in others if name not in _STOP_RULES])
     for name in others:
         if name in _STOP_RULES:
-            results = _by_stop_rule(classifier, _STOP_RULES[name], texts)
+            unseen = unseen or Unseen.of(classifier, texts["text"].to_pylist(), texts["codes"].to_pylist())
+            results = _by_stop_rule(unseen, classifier.settings, _STOP_RULES[name], texts)
         else:
             results = _results(classifier, decided[name], texts["text_id"])
         answers[name] = judge(classifier.tree, texts, results, verbatim=verbatim)
@@ -242,14 +250,11 @@ def _decide(name: str, classifier: Classifier, block: _Texts) -> Decisions:
     return run_strategy(name, tree, block.scores, block.candidates, block.hits, options=options)
 
 
-def _by_stop_rule(classifier: Classifier, rule: str, texts: pa.Table) -> pa.Table:
+def _by_stop_rule(unseen: Unseen, settings: Settings, rule: str, texts: pa.Table) -> pa.Table:
     """Answers with another stop rule and without second opinions, each by labels of other texts."""
-    settings = classifier.settings
     off = {"routing": {"stop_rule": rule}, "judge": {"enabled": False}, "reranker": {"model": None}}
     groups = {name: getattr(settings, name).model_copy(update=values) for name, values in off.items()}
-    other = copy.copy(classifier)
-    other.settings = settings.model_copy(update=groups)
-    answers = unseen_answers(other, texts["text"].to_pylist(), texts["codes"].to_pylist())
+    answers = unseen.under(settings.model_copy(update=groups)).classify(texts["text"].to_pylist())
     return answers.append_column("text_id", texts["text_id"])
 
 

@@ -1,8 +1,9 @@
 """What corrections have taught: right answers before and after, confusions repaired, and how far people agree.
 
-Every figure is about texts that the evidence does not hold: each corrected text is answered by the corrections of all other
-texts. Corrections are no random sample, since people correct what is wrong; so the figures say what learning has changed, not
-how good the answers are to all texts.
+Every figure is about texts held back: each corrected text is answered by the corrections of other texts, and by weights and
+voters that were fitted without its fold. "Before" is the classifier as it ships, without any label. Corrections are no random
+sample, since people correct what is wrong; so the figures say what learning has changed, not how good the answers are to all
+texts.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class Learned:
     """What was learned, on t corrected texts.
 
     Attributes:
-        before: `reports.errors` without any evidence.
-        after: `reports.errors` with the evidence of all other texts.
+        before: `reports.errors` without any label.
+        after: `reports.errors` with the corrections of other texts.
         metrics: rows of `reports.learning`.
         confusions: rows of `reports.confusions`.
         promise: promised and reached accuracy, after.
@@ -88,7 +89,8 @@ def learned(classifier: Classifier, corrections: Sequence[Correction]) -> Learne
     if not targets.num_rows:
         return None
     texts, codes = targets["text"].to_pylist(), targets["codes"].to_pylist()
-    judged = [judge(tree, targets, _answered(one, targets, texts, codes)) for one in (untaught(classifier), classifier)]
+    answers = untaught(classifier.with_fitted(None)).classify(texts), unseen_answers(classifier, texts, codes)
+    judged = [judge(tree, targets, one.append_column("text_id", targets["text_id"])) for one in answers]
     now = datetime.now(UTC)
     measured = [measure(tree, errors, slices=False, measured_at=now) for errors in judged]
     promise = promise_of(classifier, judged[1], measured[1])
@@ -111,10 +113,6 @@ def _targets(tree: Taxonomy, corrections: Iterable[Correction]) -> pa.Table:
     kept = set(list(shown)[:MOST_TEXTS])
     rows = [found for found in taken if normalise(found.text) in kept]
     return collect(tree, (KnownText("corrections", found.correction_id, found.text, "", found.code or "") for found in rows))
-
-
-def _answered(classifier: Classifier, targets: pa.Table, texts: Sequence[str], codes: Sequence[Sequence[str]]) -> pa.Table:
-    return unseen_answers(classifier, texts, codes).append_column("text_id", targets["text_id"])
 
 
 def _metrics(classifier: Classifier, measured: Mapping[str, pa.Table], promise: Promise) -> pa.Table:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from taxomind_assets.classification.own_labels import unseen_answers
+from taxomind_assets.classification.own_labels import Unseen
 from taxomind_assets.reports.comparison import COMPARED_TEXTS, as_metrics, compared, strategy_names
 from taxomind_assets.reports.judging import judge
 from taxomind_assets.reports.metrics import calibration_bins, coverage_curve, measure
@@ -71,10 +71,12 @@ def make_report(
         Fault: `invalid_input` when there is no such strategy; what the classifier raises.
     """
     strategies = strategy_names(strategies)
-    judged = judge(classifier.tree, targets, _answers(classifier, targets))
+    texts, codes = targets["text"].to_pylist(), targets["codes"].to_pylist()
+    unseen = Unseen.of(classifier, texts, codes)  # no answer is helped by a label of the same text
+    judged = judge(classifier.tree, targets, unseen.classify(texts).append_column("text_id", targets["text_id"]))
     errors = with_siblings(classifier, judged)
     metrics = measure(classifier.tree, errors, measured_at=datetime.now(UTC))
-    comparison = compared(classifier, targets, errors, strategies, most=compared_texts)
+    comparison = compared(classifier, targets, errors, strategies, most=compared_texts, unseen=unseen)
     promise = promise_of(classifier, errors, metrics)
     return Report(errors, metrics, calibration_bins(errors), coverage_curve(errors), comparison, promise)
 
@@ -108,9 +110,3 @@ def draw_figures(tree: Taxonomy, report: Report) -> dict[str, bytes]:
         "accuracy by level": figures.accuracy_by_level(report.metrics),
         "wrong branches": figures.wrong_branches(tree, report.errors),
     }
-
-
-def _answers(classifier: Classifier, targets: pa.Table) -> pa.Table:
-    """Answers that no label of the same text has helped."""
-    answers = unseen_answers(classifier, targets["text"].to_pylist(), targets["codes"].to_pylist())
-    return answers.append_column("text_id", targets["text_id"])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from taxomind_assets.classification.calibration import Calibration, Masses, masses
 from taxomind_assets.classification.classifier import Classifier
+from taxomind_assets.classification.fitting import fit
 from taxomind_assets.classification.gate import (
     FEATURES,
     FEWEST_STOPS,
@@ -23,7 +24,7 @@ from taxomind_assets.classification.gate import (
     stop_by_gate,
 )
 from taxomind_assets.classification.label_calibration import LabelledLogits
-from taxomind_assets.classification.own_labels import described, label_calibration
+from taxomind_assets.classification.own_labels import described
 from taxomind_assets.classification.routing import Route, route
 from taxomind_assets.classification.stopping import stop_by_mass
 from taxomind_assets.taxonomy.tree import ROOT, Node, NodeText, Taxonomy
@@ -230,8 +231,9 @@ class TestServed:
             for example in tree.nodes[place].texts[0].examples:
                 texts.append(f"experienced {example}")
                 codes.append([tree.path_codes(place)[:2][-1]])
-        made = label_calibration(classifier, texts, codes)
-        assert made is not None
+        fitted = fit(classifier, texts, codes)
+        assert fitted is not None
+        made = fitted.calibration
         assert made.gate is not None
         assert "have fitted the stop rule `gate`" in described(made, len(texts))
         return classifier.with_calibration(made)

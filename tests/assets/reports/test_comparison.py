@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from taxomind_assets.classification import own_labels
+from taxomind_assets.classification import fitting
 from taxomind_assets.classification.classifier import Classifier
 from taxomind_assets.classification.strategies import STRATEGIES
-from taxomind_assets.reports import comparison
 from taxomind_assets.reports.assets import ReportConfig
 from taxomind_assets.reports.comparison import (
     COMPARED_TEXTS,
@@ -34,6 +34,13 @@ from taxomind_assets.reports.summary import side_by_side
 from taxomind_assets.reports.targets import KnownText, collect
 from taxomind_assets.views.index import NodeIndex
 from taxomind_resources.faults import Fault
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from taxomind_assets.classification.answers import Answers
+    from taxomind_assets.classification.calibration import Calibration
+    from taxomind_assets.classification.label_calibration import LabelledLogits
 from taxomind_resources.tables import BY_NAME
 
 TEXTS = {
@@ -178,22 +185,26 @@ def test_the_guarantee_is_what_mass_serves(everything: pa.Table) -> None:
 def test_a_gate_is_compared_on_texts_that_it_has_not_learned_from(
     classifier_of: Callable[..., Classifier], notes: NodeIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[str, set[str], set[str]]] = []
-    original = comparison.unseen_answers
+    fitted: list[set[str]] = []
+    answered: list[tuple[str, set[str]]] = []
+    calibrated, answers = fitting._calibrated, Classifier.answers
 
-    def noted(other: Classifier, texts: list[str], codes: list[list[str]]) -> pa.Table:
-        fitted: list[set[str]] = []
-        monkeypatch.setattr(own_labels, "label_calibration", lambda one, some, own: fitted.append(set(some)))
-        answers = original(other, texts, codes)
-        seen.append((other.settings.routing.stop_rule, set(texts), set.intersection(*fitted)))
-        return answers
+    def fits(one: Classifier, sample: fitting.Sample, labelled: LabelledLogits) -> Calibration:
+        fitted.append(set(sample.texts))
+        return calibrated(one, sample, labelled)
 
-    monkeypatch.setattr(comparison, "unseen_answers", noted)
+    def answers_of(self: Classifier, texts: list[str], vectors: NDArray[np.float32] | None = None) -> Answers:
+        answered.append((self.settings.routing.stop_rule, set(texts)))
+        return answers(self, texts, vectors)
+
     classifier = classifier_of(notes, routing={"stop_rule": "never"})
     labelled = classifier.with_calibration(replace(classifier.calibration, threshold=0.5))
-    texts = [f"note number {number} about the garden" for number in range(30)]
+    texts = [f"note number {number} about the garden" for number in range(60)]
     targets = collect(notes.tree, (KnownText("notes", str(i), text, "en", "tech") for i, text in enumerate(texts)))
     served = make_report(classifier, targets).errors
+    monkeypatch.setattr(fitting, "_calibrated", fits)
+    monkeypatch.setattr(Classifier, "answers", answers_of)
     compared(labelled, targets, served, ["gate", "guarantee"])
-    assert [rule for rule, _, _ in seen] == ["gate", "mass"]
-    assert all(given == set(texts) and not both for _, given, both in seen)
+    assert len(fitted) == 4
+    assert [rule for rule, _ in answered] == ["gate"] * 4 + ["mass"] * 4
+    assert all(given and not given & seen for (_, given), seen in zip(answered, fitted * 2, strict=True))
