@@ -61,6 +61,17 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "engine_failed": FaultKind(
         "The engine lost its workers", 503, 1, "Check engine.address and run again; finished shards are kept."
     ),
+    "unknown_job": FaultKind("There is no such job", 404, 2, "Use the id that the request was answered with."),
+    "unauthorized": FaultKind("The request has no valid token", 401, 2, "Send the header `Authorization: Bearer <token>`."),
+    "scope_forbidden": FaultKind("The token does not allow this", 403, 2, "Use a token that has the scope."),
+    "tenant_forbidden": FaultKind("The token is not one of this tenant", 403, 2, "Use a token of the tenant."),
+    "training_url_refused": FaultKind("The address of training data is refused", 403, 2, "Use an address that is allowed."),
+    "training_file_failed": FaultKind("The training data cannot be fetched", 502, 1, "Check the address and the file."),
+    "idempotency_conflict": FaultKind(
+        "The idempotency key belongs to another request", 409, 2, "Use a new key for a new request."
+    ),
+    "rate_limited": FaultKind("Too many requests", 429, 1, "Wait as long as `Retry-After` says."),
+    "time_limit": FaultKind("The job took too long", 503, 1, "Split it, or raise service.time_limit_s."),
     "storage_failed": FaultKind("Stored data cannot be read or written", 500, 1, "`taxomind doctor` checks the storage."),
 }
 

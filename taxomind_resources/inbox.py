@@ -5,6 +5,7 @@
     <data>/inbox/<key>/revisions/0001.json ...                   how editions follow one another (see taxonomy/revision.py)
     <data>/inbox/<key>/observations/*.jsonl                      labels that people and programs would give (see growth)
     <data>/inbox/<key>/decisions/*.jsonl                         what a person decided about candidates for growth
+    <data>/inbox/<key>/requests/*.jsonl                          texts that the service was asked about; removed with the job
     <data>/inbox/<key>/earlier/*                                 taxonomy files that `put` replaced
 
 Only complete files count: those that nobody has touched for some seconds. Inputs are never changed; the state of a folder is a
@@ -53,6 +54,7 @@ SUFFIXES: Final = {
     "revisions": (".json",),
     "observations": (".jsonl",),
     "decisions": (".jsonl",),
+    "requests": (".jsonl",),
 }
 _EARLIER: Final = "earlier"
 #: What the names of copies in `earlier` begin with: content that was replaced, and content that is being put back.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 from urllib.parse import quote, unquote
@@ -11,6 +12,11 @@ from taxomind_resources.faults import Fault
 MAX_KEY_LENGTH: Final = 100
 #: Bytes of a folder name, encoded; file systems allow 255, and temporary names need some of them.
 MAX_FOLDER_BYTES: Final = 200
+#: The tenant whose keys are those of the command line, without anything before them.
+LOCAL_TENANT: Final = "local"
+MAX_TENANT_LENGTH: Final = 63
+_BETWEEN: Final = ":"
+_SLUG: Final = re.compile(rf"[a-z0-9](?:[a-z0-9-]{{0,{MAX_TENANT_LENGTH - 2}}}[a-z0-9])?")
 #: Key of the zero-row files that give each table its schema; never a taxonomy.
 EMPTY_KEY: Final = "__none__"
 _ALLOWED = (
@@ -58,3 +64,30 @@ def key_of_folder(name: str) -> str:
         Fault: `invalid_key`.
     """
     return validate_key(unquote(name))
+
+
+def tenant_slug(text: str) -> str:
+    """A name as a tenant's slug: lower case, every run of other characters than a-z and 0-9 one '-'; '' when nothing is left."""
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def is_tenant(slug: str) -> bool:
+    """Whether a text is a tenant's slug: 1 to 63 characters of a-z, 0-9 and inner '-'."""
+    return _SLUG.fullmatch(slug) is not None
+
+
+def stored_key(tenant: str, key: str) -> str:
+    """The taxonomy key under which a tenant's taxonomy is stored: `<tenant>:<key>`, and the plain key of the tenant `local`.
+
+    A slug has no ':', so no two pairs have the same stored key; for that a plain key must not look like one of a tenant.
+
+    Raises:
+        Fault: `invalid_key`.
+    """
+    if tenant != LOCAL_TENANT:
+        return validate_key(f"{tenant}{_BETWEEN}{validate_key(key)}")
+    before, between, _ = key.partition(_BETWEEN)
+    if between and is_tenant(before):
+        allowed = "a key that does not begin with a tenant's name and ':'"
+        raise Fault("invalid_key", "The taxonomy key is that of another tenant.", value=key, allowed=allowed)
+    return validate_key(key)

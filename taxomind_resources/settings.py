@@ -225,6 +225,45 @@ class GrowthSettings(_Group):
     plain_words: tuple[str, ...] = Field((), description="further words that end in s and are no plurals")
 
 
+class ServiceSettings(_Group):
+    """The HTTP service: who may ask, how much, and how long answers are kept."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="address that it listens on")
+    port: int = Field(8000, ge=1, le=65535, description="its port; PORT when that variable is set")
+    ui_port: int = Field(3000, ge=1, le=65535, description="port of Dagster's web interface, on this machine only")
+    auth_enabled: bool = Field(
+        True, description="ask for a token; false only on an address of this machine; API_AUTH_ENABLED when that is set"
+    )
+    tenants: tuple[str, ...] = Field(
+        ("local",),
+        min_length=1,
+        description="tenants of the tokens in API_TOKENS and API_TOKEN and of callers without one, the first is the default; "
+        "* = any; local = the taxonomies of the command line",
+    )
+    workers: int = Field(2, ge=1, le=64, description="processes that work on jobs, each with its own models")
+    small_rows: int = Field(2000, ge=0, description="larger jobs leave the first worker free, when there are several")
+    attempts: int = Field(3, ge=1, description="times that a job is taken up when the process that works on it dies")
+    stale_s: float = Field(120.0, gt=0, description="seconds without a heartbeat after which a worker elsewhere counts as dead")
+    time_limit_s: float = Field(6 * 3600.0, gt=0, description="seconds that one job may take")
+    max_body_bytes: int = Field(64 * 1024**2, ge=1024, description="bytes of a request")
+    max_sentences: int = Field(100_000, ge=1, description="texts of a request")
+    max_fields: int = Field(50, ge=1, description="fields of a text")
+    requests_per_minute: int = Field(600, ge=1, description="requests that start work, per token")
+    reads_per_minute: int = Field(6000, ge=60, description="other requests, per token")
+    keep_days: float = Field(7.0, gt=0, description="days for which jobs and their results are kept after their end")
+    keep_ids_days: float = Field(30.0, ge=0, description="days after that for which an id is still known as expired")
+    training_hosts: tuple[str, ...] = Field(
+        (),
+        description="hosts that training data may be fetched from, *.name for all below one; none = never; "
+        "LEARN_URL_ALLOWED_HOSTS (separated by commas) adds to them",
+    )
+    training_http: bool = Field(False, description="fetch training data without encryption as well")
+    training_timeout_s: float = Field(120.0, gt=0, description="seconds to fetch training data")
+    training_wire_bytes: int = Field(100 * 1024**2, ge=1, description="bytes of training data as they are sent")
+    training_bytes: int = Field(500 * 1024**2, ge=1, description="bytes of training data unpacked")
+    cors_origins: tuple[str, ...] = Field((), description="origins whose pages may call it from a browser; none = none")
+
+
 class LimitSettings(_Group):
     """What an input may be at most."""
 
@@ -253,6 +292,7 @@ class Settings(_Group):
     engine: EngineSettings = EngineSettings()  # type: ignore[call-arg]
     growth: GrowthSettings = GrowthSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
+    service: ServiceSettings = ServiceSettings()  # type: ignore[call-arg]
     taxonomy: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict, description="groups of one taxonomy")
 
     def for_taxonomy(self, key: str) -> Settings:

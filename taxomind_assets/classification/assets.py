@@ -148,6 +148,9 @@ class ClassificationConfig(Config):
         False,
         description="also write why each text got its answer to classification.explanations (first 1,000 texts of a batch)",
     )
+    request: str = Field(
+        "", description="classify this one file of the folder `requests` alone: what the service was asked about"
+    )
 
 
 @asset(
@@ -198,6 +201,8 @@ def _classify(key: str, inbox: "Inbox", runner: "BatchRunner", config: Classific
     from taxomind_assets.classification.explanations import explain_batches
     from taxomind_assets.classification.staleness import described, note_stale_batches
 
+    if config.request:
+        return _answer_request(key, inbox, runner, config)
     # The digest comes first: a file that arrives meanwhile makes it differ from the inbox, so the next run sees it.
     digest = inbox.digest(key, "texts")
     files = inbox.files(key, "texts")
@@ -211,6 +216,15 @@ def _classify(key: str, inbox: "Inbox", runner: "BatchRunner", config: Classific
     stale = note_stale_batches(key, runner.shared_settings, outputs, indexes)
     metadata |= {"stale batches": len(stale), "stale": bullet_list(described(stale))}
     return Written(_data_version(key, outputs), sum(batches["rows"].to_pylist()), metadata)
+
+
+def _answer_request(key: str, inbox: "Inbox", runner: "BatchRunner", config: ClassificationConfig) -> Written:
+    """Answer the texts of one request; other files are left to other runs."""
+    files = [file for file in inbox.files(key, "requests") if file.name == config.request]
+    done = [batch for file, batch_id in _chosen(files, runner, "none") if (batch := runner.run(file, batch_id))]
+    batches = runner.outputs.read("classification.batches", key, parts=[batch.batch_id for batch in done])
+    version = "-".join([runner.version, *(batch.batch_id for batch in done)])
+    return Written(version, sum(batch.rows for batch in done), _metadata(key, runner.outputs, files, done, batches))
 
 
 def _chosen(files: "list[InboxFile]", runner: "BatchRunner", reclassify: str) -> "Iterator[tuple[InboxFile, str]]":

@@ -6,6 +6,7 @@ counted twice: the row of `classification.batches`, written last, says that a ba
 
     <data>/staging/<key>/<batch>/<version>/texts/00000.parquet      shards of the file as parquet, whatever its format
     <data>/staging/<key>/<batch>/<version>/answers/00000.parquet    their answers, until they are published
+    <data>/staging/<key>/<batch>/<version>/rows/00000               how many texts of a shard are answered, while they are
 """
 
 from __future__ import annotations
@@ -90,6 +91,16 @@ class Batch:
 def shard_part(batch_id: str, number: int) -> str:
     """Name of the part of `classification.results` with the answers of a shard; `number` from 0."""
     return f"{batch_id}-{number:05d}"
+
+
+def rows_answered(data: Path, key: str, batch_id: str) -> int:
+    """Texts of an unfinished batch that are answered; 0 before and after."""
+    found = 0
+    for file in (staging_folder(data, key) / batch_id).glob("*/rows/*"):
+        # It is being replaced, or the batch has just been finished.
+        with contextlib.suppress(OSError, ValueError):
+            found += int(file.read_text())
+    return found
 
 
 def staging_folder(data: Path, key: str) -> Path:
@@ -205,7 +216,9 @@ class BatchRunner:
             self.log(f"{batch.source_file}: shard {_number(shard) + 1} of {len(shards)} is answered")
 
         with self._costs_told(batch, todo):
-            self.engine.map_shards(ShardClassifier, self.config, todo, lambda shard: answers / shard.name, publish)
+            self.engine.map_shards(
+                ShardClassifier, self._config(batch.batch_id), todo, lambda shard: answers / shard.name, publish
+            )
 
     @contextlib.contextmanager
     def _costs_told(self, batch: Batch, shards: list[Path]) -> Iterator[None]:
@@ -243,6 +256,9 @@ class BatchRunner:
         batch.rejected = rejected.rows
         batch.refused = reader.refused[0].reason if reader.refused else ""
         return shards
+
+    def _config(self, batch_id: str) -> dict[str, object]:
+        return {**self.config, "progress": str(self._folder(batch_id) / "rows")}
 
     def _is_answered(self, batch_id: str, shard: Path) -> bool:
         return self.outputs.digest(RESULTS, self.key, shard_part(batch_id, _number(shard))) == self.version

@@ -1,0 +1,376 @@
+"""The jobs of the service: one row each in SQLite, safe for several processes, every change a compare-and-set.
+
+A row says all that is known of a job; what was asked and what was answered lie in files beside it. Who works on a job holds a
+lease that a heartbeat renews, so that a job whose process died is found and taken up again, and nobody works on it twice.
+
+    <data>/service/jobs.sqlite      jobs, and the workers that are there
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from taxomind_resources.faults import Fault
+
+Status = Literal["pending", "running", "completed", "failed", "canceled"]
+Kind = Literal["taxonomies", "build", "enrich", "label", "learn", "classify", "error-analysis"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+TERMINAL: Final = ("completed", "failed", "canceled")
+#: Kinds that make an index; what needs the index waits for those that were asked for before.
+BUILDS: Final = ("taxonomies", "build", "enrich")
+#: Kinds of which one at a time may change a taxonomy, in the order in which they were asked for.
+CHANGES: Final = (*BUILDS, "learn")
+_TIMEOUT_S: Final = 30.0
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS jobs (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, status TEXT NOT NULL,
+  tenant TEXT NOT NULL, taxonomy TEXT NOT NULL, stored_key TEXT NOT NULL, token TEXT NOT NULL,
+  message TEXT NOT NULL, error TEXT, error_code TEXT, rows INTEGER NOT NULL, done INTEGER NOT NULL,
+  batch_id TEXT, body_hash TEXT NOT NULL, idempotency_key TEXT, parameters TEXT NOT NULL, input TEXT, result TEXT,
+  run_id TEXT, attempts INTEGER NOT NULL, worker TEXT, heartbeat_at REAL,
+  created_at REAL NOT NULL, updated_at REAL NOT NULL, started_at REAL, completed_at REAL, failed_at REAL, canceled_at REAL,
+  expired_at REAL
+);
+CREATE INDEX IF NOT EXISTS jobs_open ON jobs (status, seq);
+CREATE INDEX IF NOT EXISTS jobs_batch ON jobs (stored_key, batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS jobs_idempotency ON jobs (token, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE TABLE IF NOT EXISTS workers (
+  id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started_at REAL NOT NULL, heartbeat_at REAL NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job. Times are seconds since 1970 in UTC.
+
+    Attributes:
+        tenant: slug of the tenant that it belongs to; `taxonomy`: the key as that tenant calls it.
+        stored_key: the key under which the taxonomy is stored.
+        token: id of the token that asked for it.
+        rows: texts or nodes that it deals with; `done`: how many of them it has dealt with.
+        batch_id: the caller's own id of a labelling job.
+        input: file of what was asked, below the data root; `result`: file of the answer.
+        run_id: Dagster run of the last attempt.
+        worker: who works on it, or did last.
+    """
+
+    id: str
+    kind: Kind
+    tenant: str
+    taxonomy: str
+    stored_key: str
+    token: str
+    message: str
+    rows: int
+    body_hash: str
+    status: Status = "pending"
+    error: str | None = None
+    error_code: str | None = None
+    done: int = 0
+    batch_id: str | None = None
+    idempotency_key: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    input: str | None = None
+    result: str | None = None
+    run_id: str | None = None
+    attempts: int = 0
+    worker: str | None = None
+    heartbeat_at: float | None = None
+    created_at: float = 0.0
+    updated_at: float = 0.0
+    started_at: float | None = None
+    completed_at: float | None = None
+    failed_at: float | None = None
+    canceled_at: float | None = None
+    expired_at: float | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing changes any more."""
+        return self.status in TERMINAL
+
+    @property
+    def progress(self) -> float:
+        """Share done, 0 to 1; 1 only when completed."""
+        if self.status == "completed":
+            return 1.0
+        return min(round(self.done / self.rows, 4), 0.9999) if self.rows else 0.0
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """A process that works on jobs."""
+
+    id: str
+    host: str
+    pid: int
+    started_at: float
+    heartbeat_at: float
+
+
+def new_job_id() -> str:
+    """An id that nobody guesses: 24 hex digits."""
+    return secrets.token_hex(12)
+
+
+class JobStore:
+    """The jobs below one data root. Safe to share between threads; each has its own connection.
+
+    Args:
+        data: data root; `<data>/service` is made at once.
+
+    Raises:
+        Fault: `storage_failed`.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self.path = data / "service" / "jobs.sqlite"
+        self._own = threading.local()
+        with _faults(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection().executescript(_SCHEMA)
+
+    def add(self, job: Job) -> tuple[Job, bool]:
+        """Add a job, or find the one that this request has made already.
+
+        The same (token, idempotency key) is the same request. So is the same labelling batch of a taxonomy with the same
+        body, as long as its job has not failed or been cancelled.
+
+        Returns:
+            The job, and whether it is new.
+
+        Raises:
+            Fault: `idempotency_conflict` when the idempotency key came with another body or to another route; `storage_failed`.
+        """
+        with self._transaction() as db:
+            former = self._same_request(db, job)
+            if former is not None:
+                return former, False
+            now = time.time()
+            values = {**{f.name: getattr(job, f.name) for f in fields(Job)}, "created_at": now, "updated_at": now}
+            values["parameters"] = json.dumps(dict(job.parameters))
+            names = ", ".join(values)
+            marks = ", ".join(f":{name}" for name in values)
+            db.execute(f"INSERT INTO jobs ({names}) VALUES ({marks})", values)  # noqa: S608 (names of our own columns)
+            return self._got(db, job.id), True
+
+    def get(self, job_id: str) -> Job | None:
+        """A job by its id."""
+        with _faults(self.path):
+            return _job(self._connection().execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
+
+    def open_jobs(self, *, stored_key: str | None = None, kinds: Sequence[str] = KINDS) -> list[Job]:
+        """Jobs that are pending or running, in the order in which they were asked for."""
+        marks = ", ".join("?" * len(kinds))
+        query = f"SELECT * FROM jobs WHERE status IN ('pending', 'running') AND kind IN ({marks})"  # noqa: S608 (marks only)
+        arguments: list[Any] = list(kinds)
+        if stored_key is not None:
+            query, arguments = f"{query} AND stored_key = ?", [*arguments, stored_key]
+        with _faults(self.path):
+            return _jobs(self._connection().execute(f"{query} ORDER BY seq", arguments))
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """How many jobs there are by (kind, status)."""
+        with _faults(self.path):
+            rows = self._connection().execute("SELECT kind, status, count(*) AS n FROM jobs GROUP BY kind, status")
+            return {(row["kind"], row["status"]): row["n"] for row in rows}
+
+    def claim(self, worker: str, *, most_rows: int | None = None) -> Job | None:
+        """The next job for a worker, now running; None when there is none that may start.
+
+        A job that needs an index waits for the builds of its taxonomy that were asked for before; of the jobs that change a
+        taxonomy, one runs at a time and in their order.
+
+        Args:
+            worker: id of who asks.
+            most_rows: leave larger jobs to others.
+        """
+        with self._transaction() as db:
+            row = db.execute(_CLAIM, {"most": most_rows}).fetchone()
+            if row is None:
+                return None
+            now = time.time()
+            db.execute(
+                "UPDATE jobs SET status = 'running', worker = :worker, attempts = attempts + 1, heartbeat_at = :now, "
+                "updated_at = :now, started_at = coalesce(started_at, :now), message = 'Running.' WHERE seq = :seq",
+                {"worker": worker, "now": now, "seq": row["seq"]},
+            )
+            return self._got(db, row["id"])
+
+    def beat(self, job_id: str, worker: str, *, done: int | None = None, message: str | None = None) -> bool:
+        """Renew a worker's lease and tell its progress, which never falls; False when the job is no longer this worker's."""
+        with self._transaction() as db:
+            changed = db.execute(
+                "UPDATE jobs SET heartbeat_at = :now, updated_at = :now, done = max(done, coalesce(:done, done)), "
+                "message = coalesce(:message, message) WHERE id = :id AND worker = :worker AND status = 'running'",
+                {"now": time.time(), "done": done, "message": message, "id": job_id, "worker": worker},
+            )
+            return changed.rowcount == 1
+
+    def started_run(self, job_id: str, worker: str, run_id: str) -> bool:
+        """Note the Dagster run of a job; False when the job is no longer this worker's."""
+        with self._transaction() as db:
+            changed = db.execute(
+                "UPDATE jobs SET run_id = ?, updated_at = ? WHERE id = ? AND worker = ? AND status = 'running'",
+                (run_id, time.time(), job_id, worker),
+            )
+            return changed.rowcount == 1
+
+    def complete(self, job_id: str, worker: str, message: str, result: str | None) -> bool:
+        """End a job well; False when it is no longer this worker's, and its result must be dropped."""
+        return self._end(job_id, "completed", "completed_at", message=message, result=result, worker=worker)
+
+    def fail(self, job_id: str, error: str, code: str, *, worker: str | None = None) -> bool:
+        """End a job that is pending or running badly; with a worker, only when it is that worker's."""
+        return self._end(job_id, "failed", "failed_at", message="Failed.", error=error, error_code=code, worker=worker)
+
+    def cancel(self, job_id: str) -> bool:
+        """Cancel a job that is pending or running; its worker notices with its next heartbeat."""
+        return self._end(job_id, "canceled", "canceled_at", message="Canceled.", error="Canceled by the caller.")
+
+    def release(self, job_id: str, worker: str) -> bool:
+        """Give a running job back, to be taken up by any worker."""
+        with self._transaction() as db:
+            changed = db.execute(
+                "UPDATE jobs SET status = 'pending', worker = NULL, heartbeat_at = NULL, updated_at = ?, message = ? "
+                "WHERE id = ? AND worker = ? AND status = 'running'",
+                (time.time(), "Waits to be taken up again.", job_id, worker),
+            )
+            return changed.rowcount == 1
+
+    def expire(self, older_than: float) -> list[Job]:
+        """Mark jobs that ended before a time as expired; returns them, so that their files can go."""
+        with self._transaction() as db:
+            rows = db.execute(
+                "SELECT * FROM jobs WHERE status IN ('completed', 'failed', 'canceled') AND expired_at IS NULL AND updated_at < ?",
+                (older_than,),
+            )
+            found = _jobs(rows)
+            marked = [(time.time(), job.id) for job in found]
+            db.executemany("UPDATE jobs SET expired_at = ?, parameters = '{}' WHERE id = ?", marked)
+            return found
+
+    def forget(self, older_than: float) -> int:
+        """Remove jobs that expired before a time; returns how many."""
+        with self._transaction() as db:
+            return db.execute("DELETE FROM jobs WHERE expired_at < ?", (older_than,)).rowcount
+
+    def worker_beat(self, worker: WorkerRow) -> None:
+        """Say that a worker lives."""
+        with self._transaction() as db:
+            values = (worker.id, worker.host, worker.pid, worker.started_at, time.time())
+            db.execute("INSERT OR REPLACE INTO workers VALUES (?, ?, ?, ?, ?)", values)
+
+    def worker_gone(self, worker_id: str) -> None:
+        """Say that a worker has ended."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM workers WHERE id = ?", (worker_id,))
+
+    def workers(self) -> list[WorkerRow]:
+        """The workers that have not said that they ended."""
+        with _faults(self.path):
+            rows = self._connection().execute("SELECT * FROM workers ORDER BY started_at")
+            return [WorkerRow(**dict(row)) for row in rows]
+
+    def _end(self, job_id: str, status: Status, moment: str, *, worker: str | None = None, **values: Any) -> bool:
+        given = {"error": None, "error_code": None, "result": None, **values}
+        with self._transaction() as db:
+            changed = db.execute(
+                f"UPDATE jobs SET status = :status, {moment} = :now, updated_at = :now, message = :message, error = :error, "  # noqa: S608
+                "error_code = :error_code, result = :result, done = CASE WHEN :status = 'completed' THEN rows ELSE done END "
+                "WHERE id = :id AND status IN ('pending', 'running') AND (:worker IS NULL OR worker = :worker)",
+                {**given, "status": status, "now": time.time(), "id": job_id, "worker": worker},
+            )
+            return changed.rowcount == 1
+
+    @staticmethod
+    def _same_request(db: sqlite3.Connection, job: Job) -> Job | None:
+        if job.idempotency_key is not None:
+            query = "SELECT * FROM jobs WHERE token = ? AND idempotency_key = ? ORDER BY seq DESC"
+            former = _job(db.execute(query, (job.token, job.idempotency_key)).fetchone())
+            if former is not None and (former.body_hash, former.kind) != (job.body_hash, job.kind):
+                raise Fault("idempotency_conflict", "The key came before with another request.", value=job.idempotency_key)
+            if former is not None:
+                return former
+        if job.batch_id is None:
+            return None
+        query = (
+            "SELECT * FROM jobs WHERE stored_key = ? AND batch_id = ? AND body_hash = ? AND kind = ? "
+            "AND status IN ('pending', 'running', 'completed') AND expired_at IS NULL ORDER BY seq DESC"
+        )
+        return _job(db.execute(query, (job.stored_key, job.batch_id, job.body_hash, job.kind)).fetchone())
+
+    @staticmethod
+    def _got(db: sqlite3.Connection, job_id: str) -> Job:
+        found = _job(db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
+        if found is None:
+            raise Fault("storage_failed", "A job has gone while it was written.", value=job_id)
+        return found
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self.path, timeout=_TIMEOUT_S, isolation_level=None)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            self._own.connection = connection
+        return connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _faults(self.path):
+            db = self._connection()
+            # Taken at once: a transaction that reads first and writes later could find the database changed in between.
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+
+
+def _listed(kinds: Sequence[str]) -> str:
+    return ", ".join(f"'{kind}'" for kind in kinds)
+
+
+_CLAIM: Final = f"""
+SELECT seq, id FROM jobs AS own
+WHERE status = 'pending' AND (:most IS NULL OR rows <= :most) AND NOT EXISTS (
+  SELECT 1 FROM jobs AS other
+  WHERE other.stored_key = own.stored_key AND other.status IN ('pending', 'running') AND other.seq < own.seq
+    AND (other.kind IN ({_listed(BUILDS)}) OR (other.kind = 'learn' AND own.kind IN ({_listed(CHANGES)})))
+)
+ORDER BY seq LIMIT 1
+"""  # noqa: S608 (names of our own kinds)
+
+
+def _job(row: sqlite3.Row | None) -> Job | None:
+    if row is None:
+        return None
+    values = {f.name: row[f.name] for f in fields(Job)}
+    return Job(**{**values, "parameters": json.loads(values["parameters"])})
+
+
+def _jobs(rows: Iterator[sqlite3.Row] | sqlite3.Cursor) -> list[Job]:
+    return [job for row in rows if (job := _job(row)) is not None]
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise Fault("storage_failed", f"The jobs cannot be read or written: {error}.", value=str(path)) from error
