@@ -19,6 +19,7 @@ BUILD: Final = ("raw_taxonomy", "enriched_definitions", "label_view", "definitio
 LEARN: Final = ("corrections", "evidence_centroids", "stop_calibration")
 ANSWERS: Final = "classification_results"
 REPORT: Final = ("stop_calibration", "error_report")
+LEARNING_REPORT: Final = "learning_report"
 _UNITS: Final[Mapping[str, str]] = {
     "raw_taxonomy": "nodes",
     "enriched_definitions": "nodes",
@@ -33,6 +34,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "growth_candidates": "candidates",
     "stop_calibration": "calibrations",
     "error_report": "texts judged",
+    LEARNING_REPORT: "measures",
 }
 _ROWS: Final = "dagster/partition_row_count"
 #: A run of the command line is not taken up by a daemon when its process ends: the next call does so.

@@ -56,20 +56,33 @@ def report(
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Measure again, with the index and the settings of now.")] = False,
     strategies: Annotated[bool, typer.Option("--strategies", help="Set other strategies beside the one that serves.")] = False,
 ) -> None:
-    """Show how good the answers are: headline figures, per language and level, and the worst branches.
+    """Show how good the answers are: headline figures, per language and level, the worst branches, and what was learned.
 
-    The texts with known codes lie in the inbox, in the folder labelled of the taxonomy.
+    The texts with known codes lie in the inbox, in the folder labelled of the taxonomy. Corrections have a section of their
+    own: answers to corrected texts without any correction and with those of other texts.
     """
-    from taxomind_app.cli.graph import REPORT, run_assets
+    from taxomind_app.cli.graph import LEARNING_REPORT, REPORT, run_assets
     from taxomind_app.cli.keys import chosen_key
+    from taxomind_app.cli.report_learning import learning_json, print_learning, stored_learning
+    from taxomind_resources.outputs import Outputs
 
     key = chosen_key(session.settings, taxonomy)
     if rebuild:
-        run_assets(session, key, REPORT)
-    found = stored_report(session.settings, key)
+        run_assets(session, key, (*REPORT, LEARNING_REPORT))
+    learned = stored_learning(Outputs(session.root), key)
+    found = None if learned and not has_report(session.settings, key) else stored_report(session.settings, key)
     if session.json:
-        session.print_json(report_json(found))
+        session.print_json(
+            (report_json(found) if found else {"taxonomy": key}) | {"learning": learned and learning_json(learned)}
+        )
         return
+    if found:
+        _print_report(session, found, strategies=strategies)
+    if learned:
+        print_learning(session, learned)
+
+
+def _print_report(session: Session, found: StoredReport, *, strategies: bool) -> None:
     print_headline(session, found)
     _print_slices(session, found)
     _print_branches(session, found)
@@ -80,6 +93,13 @@ def report(
         session.out.print(styled("\n[bold]Figures[/]\n"))
         for path in found.figures:
             session.say(f"  {path}")
+
+
+def has_report(settings: Settings, key: str) -> bool:
+    """Whether texts with known codes have been judged."""
+    from taxomind_resources.outputs import Outputs
+
+    return bool(Outputs(settings.data).read("reports.errors", key, columns=["text_id"]).num_rows)
 
 
 def stored_report(settings: Settings, key: str) -> StoredReport:

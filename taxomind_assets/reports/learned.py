@@ -213,6 +213,13 @@ def agreement(corrections: Iterable[Correction]) -> float | None:
     return 1 - (everything - 1) * observed / expected
 
 
+def shown_pair(row: Mapping[str, Any]) -> str:
+    """One row of `reports.confusions` as a sentence."""
+    wrong = f"{row['wrong_code']} {row['wrong_label']}".strip() or "no leaf"
+    counts = [f"{row[name]:,} {words}" for name, words in (("repaired", "put right"), ("broken", "put wrong")) if row[name]]
+    return f'{wrong} -> {row["right_code"]} {row["right_label"]}: {", ".join(counts)} ("{row["example"]}")'
+
+
 def shown(confused: pa.Table, most: int = 10) -> list[dict[str, Any]]:
     """Confusions as people read them."""
     return [

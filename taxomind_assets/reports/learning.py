@@ -50,10 +50,10 @@ def _report(key: str, settings: "Settings", outputs: "Outputs") -> Written:
     from taxomind_assets.reports.learned import CONFUSIONS, LEARNING, learned
     from taxomind_resources.tables import BY_NAME
 
-    classifier = Classifier.load(key, settings)
     corrections = stored_corrections(outputs, key, status="applied")
-    found = learned(classifier, corrections) if classifier.scorer.evidence else None
-    if found is None:
+    classifier = Classifier.load(key, settings) if corrections else None
+    found = learned(classifier, corrections) if classifier and classifier.scorer.evidence else None
+    if classifier is None or found is None:
         outputs.write(CONFUSIONS, key, BY_NAME[CONFUSIONS].arrow.empty_table())
         return Written("none", 0, {"note": _NOTE.format(key=key)})
     versions = classifier.versions

@@ -159,3 +159,34 @@ def test_help_names_the_commands(call):
     called = call("learn", "--help")
     assert called.code == 0
     assert all(word in called.out for word in ("add", "undo", "list"))
+
+
+def test_the_report_says_what_corrections_have_taught(learn, call, own, tmp_path):
+    rows = [
+        f"{word} zorb{n},{code},{who}" for code, word in (("PT", "wibble"), ("AF", "quux")) for n in range(3) for who in "ab"
+    ]
+    file = tmp_path / "given.csv"
+    file.write_text("\n".join(["text,code,annotator", *rows, "wibble zorb0,PF,c"]))
+    assert learn("--input", file).code == 0
+    assert json.loads(call("--data", own, "report", "--json").out)["learning"] is None
+    called = call("--data", own, "report", "--rebuild")
+    assert called.code == 0, called.err
+    section = called.out[called.out.index("What corrections have taught") :]
+    assert "corrected texts: 6" in section
+    assert "texts put right" in section
+    assert "Agreement of annotators: 0." in section
+    assert "taxomind learn list --reviews" in section
+    shown = json.loads(call("--data", own, "report", "--json").out)["learning"]
+    assert shown["before"]["leaf_accuracy"]["value"] < shown["after"]["leaf_accuracy"]["value"]
+    assert shown["to_review"]["contradiction"] == 3
+    learn("quux zorb9", "AF")
+    assert "--rebuild measures again" in call("--data", own, "report").out
+
+
+def test_corrections_alone_make_a_report(learn, call, own):
+    for path in (own / "inbox" / "living" / "labelled").iterdir():
+        path.unlink()
+    learn("zorblax", "PT")
+    called = call("--data", own, "report", "--rebuild")
+    assert called.code == 0, called.err
+    assert "corrected texts: 1" in called.out
