@@ -215,13 +215,17 @@ class Classifier:
         first: dict[str, int] = {}
         place = np.fromiter((first.setdefault(text, len(first)) for text in texts), np.int64, len(texts))
         unique = list(first)
+        trusted = self._trusted(unique)
         if vectors is None:
-            known = self.embedder.embed(unique, "query")
+            known = self._embedded(unique, trusted)
         else:
             known = np.empty((len(unique), vectors.shape[1]), np.float32)
             known[place] = vectors
         empty = np.fromiter((not text for text in unique), np.bool_, len(unique))
-        answers = self._answer_unique(unique, known).without(empty)
+        # Texts of one kind together: a block that has both needs the views of both.
+        order = np.argsort(trusted, kind="stable")
+        answers = self._answer_unique([unique[i] for i in order.tolist()], known[order], trusted[order])
+        answers = answers.take(np.argsort(order)).without(empty)
         if self.settings.judge.enabled or self.settings.reranker.model:
             from taxomind_assets.classification.second_opinion import reconsider
 
@@ -229,6 +233,20 @@ class Classifier:
         if self.scorer.evidence:
             answers = answer_by_evidence(self.tree, self.scorer.evidence.rows, unique, answers)
         return answers.take(place)
+
+    def _trusted(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """How far the encoder is trusted with each text, float32[b]; by blocks, because the counts of n-grams are large."""
+        return np.concatenate([self.scorer.trust.of(texts[block]) for block in _blocks(texts, _LARGEST_BLOCK)])
+
+    def _embedded(self, texts: Sequence[str], trusted: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Vectors of texts, float32[b, d]; zero rows for those whose vector weighs nothing: embedding is most of the work."""
+        if self.settings.routing.stop_rule == "rules" or self.scorer.reads_untrusted_vectors:
+            return self.embedder.embed(list(texts), "query")
+        rows = np.flatnonzero(trusted > 0)
+        vectors = np.zeros((len(texts), self.index.vectors.shape[1]), np.float32)
+        if rows.size:
+            vectors[rows] = self.embedder.embed([texts[row] for row in rows.tolist()], "query")
+        return vectors
 
     def probabilities(self, texts: Sequence[str], *, vectors: NDArray[np.float32] | None = None) -> Masses:
         """Probabilities of all n nodes, from which answers are made; `matrix()` gives them as float32[b, n].
@@ -245,11 +263,12 @@ class Classifier:
         query = self.scorer.query(self.embedder.embed(cleaned, "query") if vectors is None else vectors, cleaned)
         return self.masses(self.scorer.logits(query), query.trusted)
 
-    def _answer_unique(self, texts: list[str], vectors: NDArray[np.float32]) -> Answers:
+    def _answer_unique(self, texts: list[str], vectors: NDArray[np.float32], trusted: NDArray[np.float32]) -> Answers:
         blocks = list(_blocks(texts, self.block_size))
         in_turn = len(blocks) == 1 or available_cores() == 1 or not self.scorer.single_threaded
         every = map if in_turn else _threads(os.getpid()).map
-        return Answers.concatenate(list(every(lambda block: self._answer_block(texts[block], vectors[block]), blocks)))
+        found = every(lambda block: self._answer_block(texts[block], vectors[block], trusted[block]), blocks)
+        return Answers.concatenate(list(found))
 
     @property
     def block_size(self) -> int:
@@ -258,9 +277,9 @@ class Classifier:
         widest = max(self.index.vectors.shape[0], 2 * len(self.index.tree), evidence, 1)
         return int(np.clip(_BLOCK_FLOATS // widest // BATCH, 1, _LARGEST_BLOCK // BATCH)) * BATCH
 
-    def _answer_block(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> Answers:
+    def _answer_block(self, texts: Sequence[str], vectors: NDArray[np.float32], trusted: NDArray[np.float32]) -> Answers:
         routing = self.settings.routing
-        query = self.scorer.query(vectors, texts)
+        query = self.scorer.query(vectors, texts, trusted)
         mass = self.masses(self.scorer.logits(query), query.trusted)
         found = route(self.index.tree, mass, routing.top_codes)
         decisions = self._decide(texts, vectors, mass, found)

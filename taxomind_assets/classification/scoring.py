@@ -90,6 +90,15 @@ class Scorer:
         """Whether a block keeps one core busy, so that several are best scored by several threads."""
         return self.base.products.single_threaded
 
+    @property
+    def reads_untrusted_vectors(self) -> bool:
+        """Whether the encoder's vector of a text that it is not trusted with weighs anything; a zero row may stand for it if not.
+
+        Evidence and voters read every vector. So do the student's views where no node text is in a trusted language.
+        """
+        alone = self.base.crosslingual and not self.index.trusted_languages
+        return bool(self.added or alone or any(self.weights.untrusted.get(name) for name in DENSE))
+
     def query(self, vectors: NDArray[np.float32], texts: Sequence[str], trusted: NDArray[np.float32] | None = None) -> Query:
         """A block of texts to score.
 
@@ -133,6 +142,9 @@ class Scorer:
         self, vectors: NDArray[np.float32], trusted: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The part of the logits that comes from vectors, and the best cosine of each node, float32[n, b] each."""
+        if not vectors.any():
+            nothing = np.zeros((len(self.tree), len(vectors)), np.float32)
+            return nothing, nothing
         similar = self.base.products(vectors)
         shares = ((False, 1 - trusted), (True, trusted))
         contexts = [  # before the maxima overwrite the similarities

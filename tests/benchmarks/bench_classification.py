@@ -35,11 +35,19 @@ def large_tree() -> Taxonomy:
 
 
 def beside_the_embedder(count: int, repeats: int) -> list[str]:
-    """Rows of the table: embedding, classification, everything but embedding."""
+    """Rows of the table, for texts in four languages and in English: embedding, classification, all but embedding."""
     settings = uncached()
     embedder = load_embedder(settings.embedding, settings.data)
     classifier = Classifier(build(occupations(settings), embedder), embedder, settings)
-    texts = short_texts(settings, count)
+    return [
+        row
+        for name, languages in (("in four languages", None), ("in English", {"en"}))
+        for row in _beside(classifier, short_texts(settings, count, languages), repeats, name)
+    ]
+
+
+def _beside(classifier: Classifier, texts: list[str], repeats: int, kind: str) -> list[str]:
+    embedder = classifier.embedder
     vectors = embedder.embed(texts, "query")
     classifier.classify(texts[:2_000])
     alone, whole, rest = [], [], []
@@ -50,7 +58,7 @@ def beside_the_embedder(count: int, repeats: int) -> list[str]:
     base = best(alone)
     rows = [("the embedder alone", base), ("`Classifier.classify`", best(whole)), ("the same, vectors given", best(rest))]
     return [
-        f"| {name}, {len(texts):,} short texts | {cost.cpu:.2f} s | {cost.wall:.2f} s | {cost.cpu / base.cpu:.2f} "
+        f"| {name}, {len(texts):,} short texts {kind} | {cost.cpu:.2f} s | {cost.wall:.2f} s | {cost.cpu / base.cpu:.2f} "
         f"| {cost.wall / base.wall:.2f} | {len(texts) / cost.wall:,.0f} |"
         for name, cost in rows
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,14 +56,20 @@ def occupations(settings: Settings) -> Taxonomy:
     return read_taxonomy(EXAMPLES / "taxonomy.csv", "isco08", settings.limits).taxonomy
 
 
-def short_texts(settings: Settings, count: int) -> list[str]:
-    """Different job titles in four languages: the labelled ones and the nodes' examples, with small variations."""
+def short_texts(settings: Settings, count: int, languages: Container[str | None] | None = None) -> list[str]:
+    """Different job titles: the labelled ones and the nodes' examples, with small variations; None = in four languages."""
     titles = [
         text
         for block in read_texts(EXAMPLES / "labelled" / "job-titles.csv", settings.text, settings.limits)
-        for text in block.text
+        for text, language in zip(block.text, block.language, strict=True)
+        if languages is None or language in languages
     ]
-    examples = [text.text for text in node_texts(occupations(settings))["example"]]
+    nodes = node_texts(occupations(settings))
+    examples = [
+        text.text
+        for text in (*nodes["label"], *nodes["example"])
+        if (text.view == "example" if languages is None else text.language in languages)
+    ]
     known = list(dict.fromkeys([*titles, *np.random.default_rng(0).permutation(examples).tolist()]))
     varied = dict.fromkeys(VARIANTS[i % len(VARIANTS)].format(text) for i, text in enumerate(known * len(VARIANTS)))
     return list(varied)[:count]

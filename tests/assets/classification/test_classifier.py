@@ -177,7 +177,7 @@ def test_long_texts_are_scored_in_small_blocks(classifier: Classifier, monkeypat
     monkeypatch.setattr(
         Classifier,
         "_answer_block",
-        lambda self, texts, vectors: (sizes.append(sum(map(len, texts))), original(self, texts, vectors))[1],
+        lambda self, texts, *rest: (sizes.append(sum(map(len, texts))), original(self, texts, *rest))[1],
     )
     texts = [f"{i} " + "teacher of many subjects " * 2_000 for i in range(30)]
     vectors = np.repeat(classifier.embedder.embed(["teacher"], "query"), 30, axis=0)

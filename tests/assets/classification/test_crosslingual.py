@@ -103,6 +103,36 @@ def test_english_texts_are_scored_as_without_a_student(
         np.testing.assert_allclose(other.logits(query), plain.logits(plain.query(vectors, ENGLISH, trusted)), atol=1e-4)
 
 
+def test_what_the_student_reads_alone_is_not_embedded(
+    occupations: NodeIndex, classifier_of: Callable[..., Classifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = classifier_of(occupations)
+    texts = ["Zahnärztin in eigener Praxis", "dentist", "institutrice en maternelle", "bricklayer"]
+    expected = subject.answers(texts, subject.embedder.embed(texts, "query"))
+    asked: list[str] = []
+    embed = type(subject.embedder).embed
+    monkeypatch.setattr(
+        type(subject.embedder), "embed", lambda self, given, kind: (asked.extend(given), embed(self, given, kind))[1]
+    )
+    answers = subject.answers(texts)
+    assert sorted(asked) == ["bricklayer", "dentist"]
+    assert answers.nodes.tolist() == expected.nodes.tolist()
+    np.testing.assert_array_equal(answers.confidences, expected.confidences)
+
+
+def test_evidence_is_compared_with_every_vector(
+    occupations: NodeIndex, classifier_of: Callable[..., Classifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = classifier_of(occupations).learn(["Zahnärztin"], [occupations.tree.codes[-1]])
+    asked: list[str] = []
+    embed = type(subject.embedder).embed
+    monkeypatch.setattr(
+        type(subject.embedder), "embed", lambda self, given, kind: (asked.extend(given), embed(self, given, kind))[1]
+    )
+    subject.answers(["Zahnärztin in eigener Praxis"])
+    assert asked == ["Zahnärztin in eigener Praxis"]
+
+
 def test_the_table_is_read_when_the_first_text_needs_it(
     english_only: NodeIndex, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
