@@ -253,7 +253,8 @@ class JobStore:
         """Mark jobs that ended before a time as expired; returns them, so that their files can go."""
         with self._transaction() as db:
             rows = db.execute(
-                "SELECT * FROM jobs WHERE status IN ('completed', 'failed', 'canceled') AND expired_at IS NULL AND updated_at < ?",
+                "SELECT * FROM jobs WHERE status IN ('completed', 'failed', 'canceled') "
+                "AND expired_at IS NULL AND updated_at < ?",
                 (older_than,),
             )
             found = _jobs(rows)

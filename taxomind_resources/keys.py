@@ -67,7 +67,7 @@ def key_of_folder(name: str) -> str:
 
 
 def tenant_slug(text: str) -> str:
-    """A name as a tenant's slug: lower case, every run of other characters than a-z and 0-9 one '-'; '' when nothing is left."""
+    """A name as a slug: lower case, each run of other characters than a-z and 0-9 one "-"; empty when nothing is left."""
     return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
@@ -91,3 +91,9 @@ def stored_key(tenant: str, key: str) -> str:
         allowed = "a key that does not begin with a tenant's name and ':'"
         raise Fault("invalid_key", "The taxonomy key is that of another tenant.", value=key, allowed=allowed)
     return validate_key(key)
+
+
+def tenant_of(stored: str) -> tuple[str, str]:
+    """(tenant, key) of a stored key, the inverse of `stored_key`."""
+    before, between, after = stored.partition(_BETWEEN)
+    return (before, after) if between and is_tenant(before) else (LOCAL_TENANT, stored)
