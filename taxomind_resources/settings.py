@@ -135,6 +135,28 @@ class ReportSettings(_Group):
     code_columns: tuple[str, ...] = Field((), description="column of the code, or one per level from the top")
 
 
+class ModelsSettings(_Group):
+    """What supervised models are made of and trained on, unless a training says otherwise."""
+
+    preset: Literal["fast", "balanced", "combined", "best"] = Field(
+        "combined",
+        description="fast: words; balanced: sentence vectors; combined: both; best: a fine-tuned encoder (slow)",
+    )
+    hierarchy: Literal["flat", "per_parent", "per_level"] = Field(
+        "flat", description="one classifier over all codes, one for each parent, or one for each level"
+    )
+    class_weight: Literal["none", "balanced", "sqrt"] = Field("none", description="how rare codes are lifted")
+    validation_share: float = Field(
+        0.1, gt=0, le=0.5, description="share of the texts drawn for validation, where files name none"
+    )
+    test_share: float = Field(0.1, ge=0, le=0.5, description="share of the texts drawn for the test, where files name none")
+    group_column: str = Field("group", min_length=1, description="column whose rows stay together in one split")
+    seed: int = Field(42, ge=0, description="seed of drawing and training")
+    node_texts: bool = Field(True, description="train on labels, definitions and examples of the taxonomy as well")
+    corrections: bool = Field(True, description="train on corrections as well")
+    keep: int = Field(10, ge=1, description="versions that are kept besides the promoted one")
+
+
 class LlmSettings(_Group):
     """Which language model is asked, and at what price. Nothing is asked unless another setting wants it."""
 
@@ -288,6 +310,7 @@ class Settings(_Group):
     llm: LlmSettings = LlmSettings()  # type: ignore[call-arg]
     enrichment: EnrichmentSettings = EnrichmentSettings()  # type: ignore[call-arg]
     judge: JudgeSettings = JudgeSettings()  # type: ignore[call-arg]
+    models: ModelsSettings = ModelsSettings()  # type: ignore[call-arg]
     reranker: RerankerSettings = RerankerSettings()  # type: ignore[call-arg]
     engine: EngineSettings = EngineSettings()  # type: ignore[call-arg]
     growth: GrowthSettings = GrowthSettings()  # type: ignore[call-arg]

@@ -19,7 +19,8 @@ LEARN_ASSETS: Final = ("corrections", "evidence_centroids", "stop_calibration", 
 TEXT_ASSETS: Final = ("stop_calibration", "classification_results", "error_report")
 LABEL_ASSETS: Final = ("stop_calibration", "error_report")
 GROWTH_ASSETS: Final = ("growth_observations", "growth_candidates")
-_STAGES: Final = ("taxonomy", "views", "learning", "classification", "growth", "reports")
+MODEL_ASSETS: Final = ("labelled_texts", "trained_model", "model_evaluation")
+_STAGES: Final = ("taxonomy", "views", "learning", "classification", "growth", "reports", "models")
 
 build_taxonomy = define_asset_job(
     "build_taxonomy",
@@ -57,13 +58,28 @@ error_analysis = define_asset_job(
     description="Calibrates the stop with texts whose codes are known, and measures the answers on them.",
 )
 
+train_models = define_asset_job(
+    "train_models",
+    AssetSelection.assets(*MODEL_ASSETS),
+    description="Gathers labelled texts, trains a model on them and judges it; a person promotes it.",
+)
+
 whole_job = define_asset_job(
     "whole_job",
     AssetSelection.groups(*_STAGES),
-    description="Everything for one taxonomy: build it, learn, answer its texts, report on its labelled texts.",
+    description="Everything for one taxonomy: build it, learn, answer its texts, report on its labelled texts, train a model.",
 )
 
-ASSET_JOBS: Final = (build_taxonomy, inference, inference_batch, learning_pipe, growth_pipe, error_analysis, whole_job)
+ASSET_JOBS: Final = (
+    build_taxonomy,
+    inference,
+    inference_batch,
+    learning_pipe,
+    growth_pipe,
+    error_analysis,
+    train_models,
+    whole_job,
+)
 
 
 def key_request(key: str, run_key: str | None, **arguments: Any) -> RunRequest:

@@ -31,7 +31,8 @@ from taxomind_resources.dagster_resources import (
 )
 from taxomind_resources.files import folder_name, remove_tree
 from taxomind_resources.inbox import Inbox
-from taxomind_sensors.jobs import BUILD_ASSETS, LEARN_ASSETS, TEXT_ASSETS
+from taxomind_resources.model_store import ModelStore
+from taxomind_sensors.jobs import BUILD_ASSETS, LEARN_ASSETS, MODEL_ASSETS, TEXT_ASSETS
 from taxomind_sensors.requests import PARTITION_TAG, new_requests
 
 _INTERVAL_S: Final = 10
@@ -43,7 +44,7 @@ class RemovalConfig(Config):
     taxonomy_key: str = Field(description="key of the taxonomy")
 
 
-@op(description="Removes outputs, vectors, indexes, run history and the partition of one taxonomy. Inputs are not touched.")
+@op(description="Removes outputs, vectors, indexes, models, run history and the partition of a taxonomy, no inputs.")
 def remove_outputs(
     context: OpExecutionContext,
     config: RemovalConfig,
@@ -64,6 +65,7 @@ def remove_outputs(
     tables = vectors.open().remove(key)
     data = settings.load().data
     remove_tree(staging_folder(data, key))
+    ModelStore(data).remove(key)
     remove_tree(outputs.open().root / "reports" / "figures" / f"taxonomy_key={folder_name(key)}")
     removed = outputs.open().remove_key(key)
     context.log.info(f"{key}: removed {removed} output tables, {tables} vector tables and {runs} runs.")
@@ -109,7 +111,7 @@ def forget_partition(instance: DagsterInstance, key: str) -> int:
 
     Storages that can wipe a partition do so; in the others a materialisation goes with its run.
     """
-    assets = [AssetKey(name) for name in dict.fromkeys((*BUILD_ASSETS, *LEARN_ASSETS, *TEXT_ASSETS))]
+    assets = [AssetKey(name) for name in dict.fromkeys((*BUILD_ASSETS, *LEARN_ASSETS, *TEXT_ASSETS, *MODEL_ASSETS))]
     instance.delete_dynamic_partition(str(taxonomy_keys.name), key)
     try:
         for asset in assets:

@@ -20,6 +20,7 @@ LEARN: Final = ("corrections", "evidence_centroids", "stop_calibration")
 ANSWERS: Final = "classification_results"
 REPORT: Final = ("stop_calibration", "error_report")
 LEARNING_REPORT: Final = "learning_report"
+MODELS: Final = ("labelled_texts", "trained_model", "model_evaluation")
 _UNITS: Final[Mapping[str, str]] = {
     "raw_taxonomy": "nodes",
     "enriched_definitions": "nodes",
@@ -34,6 +35,9 @@ _UNITS: Final[Mapping[str, str]] = {
     "growth_candidates": "candidates",
     "stop_calibration": "calibrations",
     "error_report": "texts judged",
+    "labelled_texts": "texts",
+    "trained_model": "versions",
+    "model_evaluation": "figures",
     LEARNING_REPORT: "measures",
 }
 _ROWS: Final = "dagster/partition_row_count"

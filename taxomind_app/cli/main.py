@@ -17,6 +17,7 @@ from taxomind_app.cli import doctor as doctor_command
 from taxomind_app.cli import enrichment as enrichment_command
 from taxomind_app.cli import errors, growth, learn, taxonomy
 from taxomind_app.cli import init as init_command
+from taxomind_app.cli import models as models_command
 from taxomind_app.cli import query as query_command
 from taxomind_app.cli import report as report_command
 from taxomind_app.cli import retag as retag_command
@@ -48,6 +49,7 @@ growing = typer.Typer(
     cls=growth.GrowthGroup, help="Let a taxonomy grow: what its texts ask for, and what a person decides about it."
 )
 taxonomies = typer.Typer(no_args_is_help=True, help="Add, check, look at and remove taxonomies.")
+models = typer.Typer(no_args_is_help=True, help="Train models on labelled texts, judge them, put them to use.")
 crosslingual = typer.Typer(no_args_is_help=True, help="Teach a student that finds English node texts for other languages.")
 retags = typer.Typer(no_args_is_help=True, help="Look again at stored answers that a change of the taxonomy touches.")
 
@@ -114,6 +116,15 @@ _add(growing, "propose", growth.propose, growth.PROPOSE_EPILOG)
 _add(growing, "zero-usage", growth.zero_usage, growth.USAGE_EPILOG)
 _add(app, "report", report_command.report, report_command.EPILOG)
 _add(app, "query", query_command.query, query_command.EPILOG)
+app.add_typer(models, name="models")
+_add(models, "train", models_command.train, models_command.TRAIN_EPILOG)
+_add(models, "evaluate", models_command.evaluate, models_command.EVALUATE_EPILOG)
+_add(models, "list", models_command.list_, models_command.LIST_EPILOG)
+_add(models, "show", models_command.show, models_command.SHOW_EPILOG)
+_add(models, "promote", models_command.promote, models_command.PROMOTE_EPILOG)
+_add(models, "rollback", models_command.rollback, models_command.ROLLBACK_EPILOG)
+_add(models, "predict", models_command.predict, models_command.PREDICT_EPILOG)
+_add(models, "plugins", models_command.plugins, models_command.PLUGINS_EPILOG)
 app.add_typer(crosslingual, name="crosslingual")
 _add(crosslingual, "train", crosslingual_command.train, crosslingual_command.EPILOG)
 _add(app, "ui", ui_command.ui, ui_command.EPILOG, json=False)

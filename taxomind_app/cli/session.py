@@ -35,7 +35,7 @@ Taxonomy = Annotated[
 _PIPE_COLUMNS: Final = 120
 _FILLER: Final = re.compile(r"[ \t]+$", re.MULTILINE)
 #: What is worth a line to people as it happens, besides warnings.
-_TOLD: Final = "taxomind_resources.embedding.conversion"
+_TOLD: Final = ("taxomind_resources.embedding.conversion", "taxomind_assets.models.progress")
 
 
 @dataclass
@@ -171,10 +171,11 @@ def _listen() -> None:
         def emit(self, record: logging.LogRecord) -> None:
             print(record.getMessage(), file=sys.stderr, flush=True)  # noqa: T201 (this is the command line)
 
-    log = logging.getLogger(_TOLD)
-    log.setLevel(logging.INFO)
-    if not log.handlers:
-        log.addHandler(Note())
+    for name in _TOLD:
+        log = logging.getLogger(name)
+        log.setLevel(logging.INFO)
+        if not log.handlers:
+            log.addHandler(Note())
 
 
 def _option(name: str, annotation: Any, default: object) -> inspect.Parameter:

@@ -300,12 +300,49 @@ def read_labelled(
 
     def texts() -> Iterator[KnownText]:
         for file in files:
-            read.append(LabelledFile(file.name))
-            rows = LabelledRows(tree, file.name, settings, _translate_of(file, tree, translation))
-            yield from _known_texts(rows, file.path, settings, read[-1], note)
+            for _, block in file_rows(tree, file, settings, note, read, translation=translation):
+                for text_id, text, language, code in zip(block.text_id, block.text, block.language, block.code, strict=True):
+                    yield KnownText(file.name, text_id, text, language, code or "")
 
     targets = collect(tree, texts())
     return Labelled(targets, tuple(read), tuple(examples))
+
+
+def file_rows(
+    tree: Taxonomy,
+    file: InboxFile,
+    settings: Settings,
+    refuse: Refuse,
+    read: list[LabelledFile],
+    *,
+    translation: Translation | None = None,
+    maker: type[LabelledRows] = LabelledRows,
+) -> Iterator[tuple[LabelledRows, TextBlock]]:
+    """The rows of one labelled file, block by block, with what makes them. A file that cannot be read to its end just ends.
+
+    Args:
+        tree: the taxonomy.
+        file: as in `read_labelled`.
+        settings: settings of this taxonomy.
+        refuse: takes refused rows.
+        read: takes what was read of the file.
+        translation: as in `read_labelled`.
+        maker: makes the rows.
+    """
+    found = LabelledFile(file.name)
+    read.append(found)
+    rows = maker(tree, file.name, settings, _translate_of(file, tree, translation))
+    try:
+        for block in _blocks(file.path, rows, settings):
+            found.refused.update(row.reason_code for row in block.rejected)
+            found.used += len(block)
+            refuse(block.rejected)
+            yield rows, block
+    except Fault as fault:
+        found.problem = fault.what
+        refuse(rejected_file(file.path, fault))
+    found.upper_code_used = rows.upper_code_used
+    found.columns = " / ".join(list(rows.columns_used)[:3])
 
 
 def _translate_of(file: InboxFile, tree: Taxonomy, translation: Translation | None) -> Translate | None:
@@ -313,21 +350,6 @@ def _translate_of(file: InboxFile, tree: Taxonomy, translation: Translation | No
         return None
     moment = datetime.fromtimestamp(file.modified_ns / 1e9, UTC)
     return lambda code: translation.codes_at(code, moment, tree.position)
-
-
-def _known_texts(rows: LabelledRows, path: Path, settings: Settings, found: LabelledFile, note: Refuse) -> Iterator[KnownText]:
-    try:
-        for block in _blocks(path, rows, settings):
-            found.refused.update(row.reason_code for row in block.rejected)
-            found.used += len(block)
-            note(block.rejected)
-            for text_id, text, language, code in zip(block.text_id, block.text, block.language, block.code, strict=True):
-                yield KnownText(path.name, text_id, text, language, code or "")
-    except Fault as fault:
-        found.problem = fault.what
-        note(rejected_file(path, fault))
-    found.upper_code_used = rows.upper_code_used
-    found.columns = " / ".join(list(rows.columns_used)[:3])
 
 
 def _blocks(path: Path, rows: LabelledRows, settings: Settings) -> Iterator[TextBlock]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from taxomind_resources.tables import classification, growth, learning, reports, taxonomy, views
+from taxomind_resources.tables import classification, growth, learning, models, reports, taxonomy, views
 from taxomind_resources.tables.columns import Column, Table, View
 
 TABLES: Final[tuple[Table, ...]] = (
@@ -18,6 +18,7 @@ TABLES: Final[tuple[Table, ...]] = (
     *classification.TABLES,
     *learning.TABLES,
     *growth.TABLES,
+    *models.TABLES,
     *reports.TABLES,
 )
 VIEWS: Final[tuple[View, ...]] = classification.VIEWS

@@ -14,7 +14,7 @@ from dagster import AssetKey, Definitions, in_process_executor
 from taxomind_app.definitions import defs
 from taxomind_assets.partitions import KEY_TAG, taxonomy_keys
 from taxomind_resources.tables import BY_NAME
-from taxomind_sensors.jobs import BUILD_ASSETS, GROWTH_ASSETS, LEARN_ASSETS, TEXT_ASSETS
+from taxomind_sensors.jobs import BUILD_ASSETS, GROWTH_ASSETS, LEARN_ASSETS, MODEL_ASSETS, TEXT_ASSETS
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,7 +95,7 @@ def test_column_lineage_names_columns_that_exist(specs):
 
 def test_the_lists_of_assets_are_those_that_can_be_materialised(graph):
     names = {key.to_user_string() for key in graph.materializable_asset_keys}
-    assert names == {*BUILD_ASSETS, *LEARN_ASSETS, *TEXT_ASSETS, *GROWTH_ASSETS}
+    assert names == {*BUILD_ASSETS, *LEARN_ASSETS, *TEXT_ASSETS, *GROWTH_ASSETS, *MODEL_ASSETS}
 
 
 def test_steps_run_in_one_process():

@@ -1,0 +1,1 @@
+"""Classifiers: rows of numbers, or texts, to one score per class."""

@@ -1,0 +1,75 @@
+"""A linear classifier's numbers: coefficients of each class over the columns, sparse where most are nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from taxomind_assets.models.arrays import load_arrays, save_arrays, sparse_arrays, sparse_matrix
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from taxomind_assets.models.contracts import Matrix
+
+_FILE: Final = "linear.npz"
+#: Share of the coefficients above which they are stored as they are.
+_DENSE: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Scores are `inputs @ coefficients + intercepts`.
+
+    Attributes:
+        coefficients: float32 [f, c], dense or sparse.
+        intercepts: float32[c].
+    """
+
+    coefficients: Any
+    intercepts: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, coefficients: NDArray[np.floating[Any]], intercepts: NDArray[np.floating[Any]]) -> Linear:
+        """From float [c, f], kept sparse when that is smaller."""
+        from scipy import sparse
+
+        weights = np.ascontiguousarray(coefficients.T, np.float32)
+        is_sparse = np.count_nonzero(weights) < _DENSE * weights.size
+        return cls(sparse.csr_array(weights) if is_sparse else weights, intercepts.astype(np.float32))
+
+    def scores(self, inputs: Matrix) -> NDArray[np.float32]:
+        """float32 [b, c]."""
+        product = inputs @ self.coefficients
+        dense = product if isinstance(product, np.ndarray) else product.toarray()
+        return np.asarray(dense, np.float32) + self.intercepts
+
+    def save(self, folder: Path) -> None:
+        """Write all into a folder."""
+        weights = self.coefficients
+        arrays = {"coefficients": weights} if isinstance(weights, np.ndarray) else sparse_arrays("coefficients", weights)
+        save_arrays(folder / _FILE, {**arrays, "intercepts": self.intercepts})
+
+    @classmethod
+    def load(cls, folder: Path) -> Linear:
+        """The inverse of `save`.
+
+        Raises:
+            Fault: `model_damaged`.
+        """
+        arrays = load_arrays(folder / _FILE)
+        dense = arrays.get("coefficients")
+        return cls(sparse_matrix("coefficients", arrays) if dense is None else dense, arrays["intercepts"])
+
+
+def library_rows(inputs: Any) -> Any:
+    """Rows as scikit-learn's linear machines want them: sparse with places of 32 bits, or float64."""
+    from scipy import sparse
+
+    if not sparse.issparse(inputs):
+        return np.asarray(inputs, np.float64)
+    places = inputs.indices.astype(np.int32), inputs.indptr.astype(np.int32)
+    return sparse.csr_matrix((inputs.data, *places), shape=inputs.shape)

@@ -1,0 +1,1 @@
+"""Feature extractors: texts or tokens to rows of numbers."""
