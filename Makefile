@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test ui lint format docs benchmark bench clean
+.PHONY: help demo test ui serve lint format docs benchmark bench clean
 
 help:
 	@echo "make demo       install, code job titles to ISCO-08, show answers and report"
 	@echo "make test       install, run the whole test suite"
 	@echo "make ui         Dagster UI, daemon and sensors on http://127.0.0.1:3000"
+	@echo "make serve      the HTTP service on http://127.0.0.1:8000, its workers, and all of make ui"
 	@echo "make lint       formatting, lint and types"
 	@echo "make docs       bring the reference pages in docs/ up to date with the code"
 	@echo "make benchmark  speed and memory, as published in the README"
@@ -30,6 +31,9 @@ test: $(STAMP)
 
 ui: $(STAMP)
 	@$(BIN)/taxomind ui
+
+serve: $(STAMP)
+	@$(BIN)/taxomind serve --no-auth
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -343,6 +343,26 @@ class JobStore:
             db.execute("COMMIT")
 
 
+def keys_in_hand(data: Path, kinds: Sequence[str], stale_s: float) -> set[str]:
+    """Stored keys that the service is about to change: sensors leave them to it, as long as its workers live.
+
+    Args:
+        data: data root; one without a service has none.
+        kinds: kinds of jobs that change what a sensor would.
+        stale_s: seconds of silence after which workers count as dead.
+
+    Raises:
+        Fault: `storage_failed`.
+    """
+    if not (data / "service" / "jobs.sqlite").exists():
+        return set()
+    store = JobStore(data)
+    jobs = store.open_jobs(kinds=kinds)
+    beats = [worker.heartbeat_at for worker in store.workers()] + [job.heartbeat_at or 0.0 for job in store.open_jobs()]
+    is_alive = time.time() - max(beats, default=0.0) < stale_s
+    return {job.stored_key for job in jobs} if is_alive else set()
+
+
 def _listed(kinds: Sequence[str]) -> str:
     return ", ".join(f"'{kind}'" for kind in kinds)
 

@@ -4,6 +4,7 @@ from dagster import DefaultSensorStatus, RunRequest, SensorEvaluationContext, Se
 
 from taxomind_assets.pending import pending_build, pending_corrections
 from taxomind_resources.dagster_resources import InboxResource, IndexStoreResource, OutputsResource, SettingsResource
+from taxomind_resources.job_store import CHANGES, keys_in_hand
 from taxomind_sensors.inbox import INTERVAL_S, for_keys, is_busy, learning_run_key, sensor_result
 from taxomind_sensors.jobs import key_request, learning_pipe
 
@@ -24,12 +25,16 @@ def corrections_inbox(
     """Evidence that a rebuild left with another taxonomy or model is made anew as well."""
     opened, files, written, built = settings.load(), inbox.open(), outputs.open(), indexes.open()
     remarks: list[str] = []
+    in_hand = keys_in_hand(opened.data, CHANGES, opened.service.stale_s)
 
     def request(key: str) -> RunRequest | None:
         wanted = pending_corrections(key, files, written, built)
         if not wanted:
             if files.digest(key, "corrections") and built.current(key) is None:
                 remarks.append(f"{key}: corrections wait until its taxonomy is built.")
+            return None
+        if key in in_hand:
+            remarks.append(f"{key}: the service is learning its corrections.")
             return None
         build, _ = pending_build(key, opened, files, written)
         if is_busy(context.instance, key, build):

@@ -23,6 +23,7 @@ from taxomind_assets.partitions import taxonomy_keys
 from taxomind_assets.pending import pending_build, pending_corrections, pending_report, pending_texts
 from taxomind_resources.dagster_resources import InboxResource, IndexStoreResource, OutputsResource, SettingsResource
 from taxomind_resources.faults import Fault
+from taxomind_resources.job_store import CHANGES, keys_in_hand
 from taxomind_resources.outputs import Outputs
 from taxomind_sensors.jobs import BUILD_ASSETS, LABEL_ASSETS, LEARN_ASSETS, error_analysis, inference, key_request, whole_job
 from taxomind_sensors.requests import PARTITION_TAG, UNDER_WAY, new_requests, run_of
@@ -44,11 +45,15 @@ def taxonomy_inbox(
     """A new key becomes a partition in the same tick in which its first run is requested."""
     opened, files, written = settings.load(), inbox.open(), outputs.open()
     remarks: Remarks = []
+    in_hand = keys_in_hand(opened.data, CHANGES, opened.service.stale_s)
 
     def request(key: str) -> RunRequest | None:
         build, waiting = pending_build(key, opened, files, written)
         remarks.extend(waiting)
         if not build:
+            return None
+        if key in in_hand:
+            remarks.append(f"{key}: the service is building it.")
             return None
         following = {"corrections": LEARN_ASSETS, "texts": ("classification_results",), "labelled": LABEL_ASSETS}
         wanted = [assets for kind, assets in following.items() if files.digest(key, kind)]

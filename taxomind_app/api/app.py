@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
 
 from taxomind_app.api import errors
 from taxomind_app.api.auth import Gate
 from taxomind_app.api.config import service_settings
 from taxomind_app.api.jobs import Service
 from taxomind_app.api.limits import BodyLimit, PlainPaths, Rates
-from taxomind_app.api.routes import classify, error_analysis, health, label, learn, taxonomies
+from taxomind_app.api.logs import AuditLog
+from taxomind_app.api.observe import Figures, Observed
+from taxomind_app.api.reconcile import reconcile, take_up_abandoned
+from taxomind_app.api.routes import classify, error_analysis, health, label, learn, metrics, taxonomies
+from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
     from taxomind_resources.settings import ServiceSettings, Settings
 
-_ROUTERS: Final = (health, taxonomies, label, learn, classify, error_analysis)
+_LOG: Final = logging.getLogger("taxomind.jobs")
+_WATCH_S: Final = 2.0
+#: Every so many turns everything is looked after, not only dead workers.
+_TIDY_TURNS: Final = 30
+_ROUTERS: Final = (health, metrics, taxonomies, label, learn, classify, error_analysis)
 
 
 def create_app(settings: Settings, service: ServiceSettings | None = None) -> FastAPI:
@@ -36,13 +51,45 @@ def create_app(settings: Settings, service: ServiceSettings | None = None) -> Fa
         version=version("taxomind"),
         description="Text in, a place in a deep taxonomy out. Work is done by jobs: POST answers 202, status tells the rest.",
         redirect_slashes=False,
+        # Their pages load scripts from elsewhere; the document itself is at /openapi.json.
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_watching,
     )
     app.state.gate = Gate(settings.data, own)
     app.state.rates = Rates(own)
     app.state.service = Service(settings, own)
+    app.state.figures = Figures(app.state.service.jobs)
     errors.install(app)
     for module in _ROUTERS:
         app.include_router(module.router)
     app.add_middleware(BodyLimit, most=own.max_body_bytes)
     app.add_middleware(PlainPaths)
+    if own.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=list(own.cors_origins), allow_methods=["*"], allow_headers=["*"])
+    app.add_middleware(Observed, figures=app.state.figures, audit=AuditLog(settings.data))
     return app
+
+
+@asynccontextmanager
+async def _watching(app: FastAPI) -> AsyncIterator[None]:
+    """While the application runs, it looks after the jobs of workers that died."""
+    ended = threading.Event()
+    thread = threading.Thread(target=_watch, args=(app.state.service, ended), name="watches jobs", daemon=True)
+    thread.start()
+    yield
+    ended.set()
+    await run_in_threadpool(thread.join)
+
+
+def _watch(service: Service, ended: threading.Event) -> None:
+    for turn in itertools.count():
+        try:
+            if turn % _TIDY_TURNS:
+                take_up_abandoned(service)
+            else:
+                reconcile(service)
+        except Fault as fault:
+            _LOG.error("jobs cannot be looked after: %s", fault.what)
+        if ended.wait(_WATCH_S):
+            return

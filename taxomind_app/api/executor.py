@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from taxomind_app.api.jobs import RESULTS, Service
+from taxomind_app.api.reconcile import close_run
 from taxomind_app.api.restoring import drop_former
 from taxomind_app.api.results import classify_result, gather, label_result, texts_of
 from taxomind_app.api.wire import shown_key
@@ -165,6 +166,8 @@ class Executor:
 
         own = key or job.stored_key
         run_id = str(uuid4())
+        # A former attempt died with its worker, and could not close its run.
+        close_run(self.instance, job, "The worker that executed the run is gone.")
         if not self.service.jobs.started_run(job.id, self.worker, run_id):
             raise KeyboardInterrupt
         self.instance.add_dynamic_partitions(str(taxonomy_keys.name), [own])

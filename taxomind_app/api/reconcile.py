@@ -37,15 +37,24 @@ def reconcile(service: Service, instance: DagsterInstance | None = None) -> None
     Raises:
         Fault: `storage_failed`.
     """
-    workers = {worker.id: worker for worker in service.jobs.workers()}
-    for job in service.jobs.open_jobs():
-        if job.status == "running" and is_abandoned(job, workers.get(job.worker or ""), service.service.stale_s):
-            _take_up(service, instance, job)
-    for worker in workers.values():
+    take_up_abandoned(service, instance)
+    for worker in service.jobs.workers():
         if is_dead(worker, service.service.stale_s):
             service.jobs.worker_gone(worker.id)
     _tidy_inputs(service, instance)
     expire(service)
+
+
+def take_up_abandoned(service: Service, instance: DagsterInstance | None = None) -> None:
+    """Give jobs whose worker died to others; after too many attempts they end as failed.
+
+    Raises:
+        Fault: `storage_failed`.
+    """
+    workers = {worker.id: worker for worker in service.jobs.workers()}
+    for job in service.jobs.open_jobs():
+        if job.status == "running" and is_abandoned(job, workers.get(job.worker or ""), service.service.stale_s):
+            _take_up(service, instance, job)
 
 
 def is_dead(worker: WorkerRow, stale_s: float) -> bool:

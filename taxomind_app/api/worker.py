@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from taxomind_app.api.executor import Executor
 from taxomind_app.api.jobs import Service
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("taxomind.worker")
 _BEAT_S: Final = 1.0
+#: Heartbeats of a job after which its worker says as well that it lives.
+_WORKER_BEATS: Final = 5
 _IDLE_S: Final = 0.25
 #: Seconds that an interrupted run has to end by itself.
 _GRACE_S: Final = 3.0
@@ -49,7 +51,7 @@ class Lease(threading.Thread):
     Args:
         jobs: the job store.
         job: the job.
-        worker: id of the worker.
+        row: who works on it.
         rows_done: how far the work is.
         stopped_elsewhere: whether somebody stopped the run in Dagster.
         time_limit_s: seconds that the job may take.
@@ -60,7 +62,7 @@ class Lease(threading.Thread):
         self,
         jobs: JobStore,
         job: Job,
-        worker: str,
+        row: WorkerRow,
         *,
         rows_done: Callable[[], int],
         stopped_elsewhere: Callable[[], bool],
@@ -68,9 +70,10 @@ class Lease(threading.Thread):
         stop: Callable[[], None],
     ) -> None:
         super().__init__(name=f"lease of {job.id}", daemon=True)
-        self._jobs, self._job, self._worker = jobs, job, worker
+        self._jobs, self._job, self._row, self._worker = jobs, job, row, row.id
         self._rows_done, self._stopped_elsewhere, self._stop = rows_done, stopped_elsewhere, stop
         self._until = time.monotonic() + time_limit_s
+        self._beats = 0
         self._limit_s = time_limit_s
         self._ended = threading.Event()
 
@@ -92,6 +95,9 @@ class Lease(threading.Thread):
 
     def _goes_on(self) -> bool:
         job, jobs = self._job, self._jobs
+        self._beats += 1
+        if self._beats % _WORKER_BEATS == 0:
+            jobs.worker_beat(self._row)
         if time.monotonic() > self._until:
             jobs.fail(job.id, f"The job took more than {self._limit_s:g} seconds.", "time_limit", worker=self._worker)
         elif self._stopped_elsewhere():
@@ -99,6 +105,16 @@ class Lease(threading.Thread):
         done = self._rows_done()
         message = f"{done:,} of {job.rows:,} processed." if job.kind in {"label", "classify", "learn"} else None
         return jobs.beat(job.id, self._worker, done=done, message=message)
+
+
+class Stop(Protocol):
+    """Interrupts the work of a job that was taken away."""
+
+    def __call__(self) -> None:
+        """Stop the work now."""
+
+    def disarm(self) -> None:
+        """The work has stopped."""
 
 
 class Worker:
@@ -111,7 +127,7 @@ class Worker:
         stop: what interrupts the work when a job is taken away.
     """
 
-    def __init__(self, service: Service, instance: DagsterInstance, slot: int, stop: Callable[[], None]) -> None:
+    def __init__(self, service: Service, instance: DagsterInstance, slot: int, stop: Stop) -> None:
         self.service = service
         self.instance = instance
         self.row = worker_row(slot)
@@ -135,6 +151,7 @@ class Worker:
             _LOG.info("job %s was %s", job.id, "given back" if released else "taken away")
         finally:
             lease.end()
+            self._stop.disarm()
         self._tidy(job)
         return True
 
@@ -143,7 +160,7 @@ class Worker:
         beat = tidy = 0.0
         while not ended.is_set():
             now = time.monotonic()
-            if now - beat > 5 * _BEAT_S:
+            if now - beat > _WORKER_BEATS * _BEAT_S:
                 self.service.jobs.worker_beat(self.row)
                 beat = now
             if now - tidy > _RECONCILE_S:
@@ -158,7 +175,7 @@ class Worker:
         return Lease(
             self.service.jobs,
             job,
-            self.row.id,
+            self.row,
             rows_done=lambda: self.executor.progress.of(job.rows),
             stopped_elsewhere=lambda: self._is_stopped(job),
             time_limit_s=self.service.service.time_limit_s,
@@ -206,6 +223,7 @@ class ProcessStop:
 
 def main(data: Path, slot: int) -> None:
     """Be a worker process until a signal comes. A termination gives the job back."""
+    from taxomind_app.api.children import end_with_parent
     from taxomind_app.api.config import service_settings
     from taxomind_app.api.logs import configure_logs
     from taxomind_app.cli.instance import open_instance
@@ -220,6 +238,7 @@ def main(data: Path, slot: int) -> None:
         ended.set()
         raise KeyboardInterrupt
 
+    end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     signal.signal(signal.SIGTERM, terminate)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     stop = ProcessStop()

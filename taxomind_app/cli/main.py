@@ -22,7 +22,9 @@ from taxomind_app.cli import query as query_command
 from taxomind_app.cli import report as report_command
 from taxomind_app.cli import retag as retag_command
 from taxomind_app.cli import revise as revise_command
+from taxomind_app.cli import serve as serve_command
 from taxomind_app.cli import settings as settings_command
+from taxomind_app.cli import token as token_command
 from taxomind_app.cli import ui as ui_command
 from taxomind_app.cli.session import Data, Session, Verbose, command
 
@@ -51,6 +53,7 @@ growing = typer.Typer(
 taxonomies = typer.Typer(no_args_is_help=True, help="Add, check, look at and remove taxonomies.")
 models = typer.Typer(no_args_is_help=True, help="Train models on labelled texts, judge them, put them to use.")
 crosslingual = typer.Typer(no_args_is_help=True, help="Teach a student that finds English node texts for other languages.")
+tokens = typer.Typer(no_args_is_help=True, help="Who may use the HTTP service: make, list and revoke tokens.")
 retags = typer.Typer(no_args_is_help=True, help="Look again at stored answers that a change of the taxonomy touches.")
 
 
@@ -128,6 +131,11 @@ _add(models, "plugins", models_command.plugins, models_command.PLUGINS_EPILOG)
 app.add_typer(crosslingual, name="crosslingual")
 _add(crosslingual, "train", crosslingual_command.train, crosslingual_command.EPILOG)
 _add(app, "ui", ui_command.ui, ui_command.EPILOG, json=False)
+_add(app, "serve", serve_command.serve, serve_command.EPILOG, json=False)
+app.add_typer(tokens, name="token")
+_add(tokens, "create", token_command.create, token_command.CREATE_EPILOG)
+_add(tokens, "list", token_command.list_, token_command.LIST_EPILOG)
+_add(tokens, "revoke", token_command.revoke, token_command.REVOKE_EPILOG)
 _add(app, "doctor", doctor_command.doctor, doctor_command.EPILOG)
 _add(app, "settings", settings_command.settings, settings_command.EPILOG)
 

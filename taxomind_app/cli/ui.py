@@ -35,12 +35,30 @@ def ui(
     host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address that it listens on.")] = "127.0.0.1",
 ) -> None:
     """Start the web interface with the daemon and the sensors that watch the inbox. Ctrl-C stops all of it."""
+    root = session.root
+    check_free("ui", host, port)
+    command, environment, home = dagster_services(root, host, port, verbose=session.verbose)
+    address = f"http://{_in_url(host)}:{port}"
+    session.err.print(styled("[bold]taxomind[/] at [cyan]{address}[/]", address=address))
+    session.err.print(styled("  [dim]inbox:[/] {inbox}\n  [dim]Ctrl-C stops it.[/]\n", inbox=root / "inbox"), soft_wrap=True)
+    code = _run(command, environment, home)
+    if code:
+        raise typer.Exit(code)
+
+
+def dagster_services(root: Path, host: str, port: int, *, verbose: bool = False) -> tuple[list[str], dict[str, str], Path]:
+    """Make a data root ready for several processes.
+
+    Returns:
+        The command that runs web interface, daemon and code server, its environment and its working directory.
+
+    Raises:
+        Fault: `storage_failed`.
+    """
     from taxomind_app.cli.instance import HOME_VARIABLE, open_instance, prepare_home, start_cursors, write_workspace
     from taxomind_resources.catalogue import Catalogue
     from taxomind_resources.settings import DATA_VARIABLE
 
-    root = session.root
-    _check_free(host, port)
     (root / "inbox").mkdir(parents=True, exist_ok=True)
     Catalogue(root).publish()
     home = prepare_home(root)
@@ -52,14 +70,9 @@ def ui(
     # Dagster says at each start that `dagster dev` will be `dg dev` one day.
     python = [sys.executable, "-W", "ignore::FutureWarning"]
     command = [*python, "-m", "dagster", "dev", "--workspace", str(workspace), "--host", host, "--port", str(port)]
-    if not session.verbose:
+    if not verbose:
         command += ["--log-level", "warning"]
-    address = f"http://{_in_url(host)}:{port}"
-    session.err.print(styled("[bold]taxomind[/] at [cyan]{address}[/]", address=address))
-    session.err.print(styled("  [dim]inbox:[/] {inbox}\n  [dim]Ctrl-C stops it.[/]\n", inbox=root / "inbox"), soft_wrap=True)
-    code = _run(command, environment, home)
-    if code:
-        raise typer.Exit(code)
+    return command, environment, home
 
 
 def _in_url(host: str) -> str:
@@ -67,14 +80,19 @@ def _in_url(host: str) -> str:
     return f"[{reachable}]" if ":" in reachable and not reachable.startswith("[") else reachable
 
 
-def _check_free(host: str, port: int) -> None:
+def check_free(command: str, host: str, port: int, option: str = "--port") -> None:
+    """Refuse an address that cannot be listened on.
+
+    Raises:
+        Fault: `invalid_input`.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
-        next_step = f"Choose another port, for example: taxomind ui --port {port + 1 if port < 65535 else 3000}"
+        next_step = f"Choose another port, for example: taxomind {command} {option} {port + 1 if port < 65535 else 3000}"
         what = f"The web interface cannot listen there: {error.strerror or error}."
         raise Fault("invalid_input", what, value=f"{host}:{port}", allowed="a free port", next_step=next_step) from error
 

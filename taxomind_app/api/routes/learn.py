@@ -13,6 +13,7 @@ from taxomind_app.api.deps import AskedLearn, CurrentService, error_responses
 from taxomind_app.api.routes.polling import add_polling
 from taxomind_app.api.schemas import CamelAccepted, CamelState
 from taxomind_app.api.sentences import check_sentences
+from taxomind_app.api.training_url import check_url
 
 router = APIRouter(tags=["learn"], route_class=ContractRoute)
 
@@ -29,14 +30,16 @@ def learn(body: LearnBody, asked: AskedLearn, service: CurrentService) -> Respon
     place = service.place(asked, body.taxonomy_key, body.source_slug)
     sentences = body.sentences or []
     check_sentences([item.get("fields") if isinstance(item, dict) else None for item in sentences], service)
-    content = {"sentences": sentences}
+    if body.training_url is not None:
+        check_url(body.training_url, service.service)
     job = service.submit(
         asked,
         "learn",
         place,
         rows=len(sentences),
-        message=f"{len(sentences):,} sentences accepted.",
-        content=json.dumps(content, ensure_ascii=True).encode(),
+        message="Training data accepted." if body.training_url else f"{len(sentences):,} sentences accepted.",
+        content=None if body.training_url else json.dumps({"sentences": sentences}, ensure_ascii=True).encode(),
+        parameters={"url": body.training_url} if body.training_url else None,
     )
     return wire.accepted(job)
 
