@@ -35,6 +35,8 @@ LEXICAL: Final[Mapping[str, tuple[str, Grams]]] = {
     "whole_words": ("whole", "word"),
 }
 DENSE: Final = ("best_text", "whole", "path", "ancestors")
+#: The same for all nodes: it moves no answer, but what counts as belonging nowhere.
+FAMILIAR: Final = "familiar_words"
 #: n-grams in more documents than this cost most of the time and tell nodes apart least (0.2 points of accuracy in all).
 _MAX_DOCUMENTS: Final = 100
 
@@ -89,6 +91,31 @@ class BaseViews:
                 counts = CountedTexts(texts).of_kind(grams)
                 self._frequencies[grams] = np.bincount(counts.indices, minlength=counts.shape[1]), len(texts)
             return self._frequencies[grams]
+
+    def familiarity(self, texts: Sequence[str], *, own: bool = False) -> NDArray[np.float32]:
+        """How well the taxonomy knows the words of each text, float32[b]: 0 at most.
+
+        Minus the mean idf of its words and pairs of words among all labels and examples. What lies near a taxonomy's subject
+        and is written otherwise (job titles before a classification of business activities) betrays itself by its words. A
+        taxonomy that also speaks languages which the encoder does not read gives 0: there words tell the language first.
+
+        Args:
+            own: the texts are labels or examples of the taxonomy themselves, and none vouches for its own words.
+        """
+        if not self.index.trusted_languages >= set(self.index.languages):
+            return np.zeros(len(texts), np.float32)
+        counts = CountedTexts.of(texts).words
+        frequency, _ = self.frequencies("word")
+        strangeness = self._strangeness[np.maximum(frequency[counts.indices] - own, 0)]
+        rows = np.repeat(np.arange(len(texts)), np.diff(counts.indptr))
+        totals = np.bincount(rows, strangeness, minlength=len(texts))
+        return (-totals / np.maximum(np.diff(counts.indptr), 1)).astype(np.float32)
+
+    @cached_property
+    def _strangeness(self) -> NDArray[np.float32]:
+        """float32: idf of a word among labels and examples by the number of those that have it."""
+        frequency, texts = self.frequencies("word")
+        return np.log((1 + texts) / (1 + np.arange(int(frequency.max(initial=0)) + 1))).astype(np.float32)
 
     @cached_property
     def above(self) -> sparse.csr_array:

@@ -71,5 +71,6 @@ SHIPPED: Final = FusionWeights(
         "ancestors": 1.875,
         "whole_characters": 2.25,
         "whole_words": 2.25,
+        "familiar_words": 2.0,
     },
 )

@@ -177,7 +177,7 @@ def pooled_scores(
 def _fused_cosines(scorer: Scorer, texts: Sequence[str], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Logits divided by the largest that the profile allows, float32[b, n]."""
     query = scorer.query(vectors, texts)
-    return np.ascontiguousarray((scorer.logits(query) / scorer.largest_logit(query)).T)
+    return np.ascontiguousarray(((scorer.logits(query) - scorer.familiarity(query)) / scorer.largest_logit(query)).T)
 
 
 def decide_by_rules(

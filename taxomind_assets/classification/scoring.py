@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from taxomind_assets.classification.added_views import AddedView, Block, KnownBlocks
-from taxomind_assets.classification.base_views import DENSE, LEXICAL, BaseViews
+from taxomind_assets.classification.base_views import DENSE, FAMILIAR, LEXICAL, BaseViews
 from taxomind_assets.classification.evidence_view import EvidenceView
 from taxomind_assets.classification.fusion import SHIPPED, FusionWeights
 from taxomind_assets.classification.queries import Query, shortness
@@ -92,7 +92,7 @@ class Scorer:
 
     @property
     def reads_untrusted_vectors(self) -> bool:
-        """Whether the encoder's vector of a text that it is not trusted with weighs anything; a zero row may stand for it if not.
+        """Whether the encoder's vector of a text that it is not trusted with weighs anything; a zero row may replace it if not.
 
         Evidence and voters read every vector. So do the student's views where no node text is in a trusted language.
         """
@@ -130,7 +130,12 @@ class Scorer:
                 total += asked[name] * weight
             elif weight.any():
                 total += self._signed_lexical(name, query, weight)
+        total += self.familiarity(query)
         return total
+
+    def familiarity(self, query: Query) -> NDArray[np.float32]:
+        """The part of the logits that is the same for all nodes, float32[b]: it changes the energy of a text, no more."""
+        return self.base.familiarity(query.texts) * self.weights.of(FAMILIAR, query.trusted)
 
     def _signed_lexical(self, name: str, query: Query, weight: NDArray[np.float32]) -> NDArray[np.float32]:
         """A lexical view times weights, which fitting may have made negative."""
@@ -187,6 +192,7 @@ class Scorer:
             "ancestors": Block(self.base.above @ naming),
             "negative_examples": Block(excess * np.float32(-self.negative_weight), nodes),
         }
+        found[FAMILIAR] = Block(np.repeat(self.base.familiarity(query.texts)[None, :], len(self.tree), axis=0))
         found |= dict(self._added_blocks(query, known))
         return found | {name: Block(known.words(name)) for name in LEXICAL}
 
@@ -208,7 +214,7 @@ class Scorer:
         return self.base.lexical(name, texts, shortness(texts))
 
     def largest_logit(self, query: Query) -> NDArray[np.float32]:
-        """Logit of a node with which all views agree fully, float32[b]."""
+        """Logit of a node with which all views agree fully, float32[b], in words that every text of the taxonomy has."""
         agreement = dict.fromkeys((*DENSE, *LEXICAL), 1.0)
         for view in self.further:
             agreement |= view.agreement

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from taxomind_assets.classification.base_views import FAMILIAR
 from taxomind_assets.classification.calibration import Calibration, masses, noise_texts
 from taxomind_assets.classification.label_calibration import fit_temperature
 from taxomind_assets.classification.scoring import Scorer
@@ -188,10 +189,12 @@ def _energies(
     without: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
     """Energy of each text, float32[b]; node `without[i]` is left out for text i."""
-    logits = _logits(scorer, texts, vectors, trusted)
+    logits, known = _logits(scorer, texts, vectors, trusted), np.full(len(texts), trusted, np.float32)
     if without is not None:
         logits[without, np.arange(len(texts))] = -np.inf
-    return masses(scorer.tree, logits, calibration, np.full(len(texts), trusted, np.float32)).energy
+        own = scorer.base.familiarity(texts, own=True) - scorer.base.familiarity(texts)
+        logits += own * scorer.weights.of(FAMILIAR, known)
+    return masses(scorer.tree, logits, calibration, known).energy
 
 
 def _logits(scorer: Scorer, texts: Sequence[str], vectors: NDArray[np.float32], trusted: float) -> NDArray[np.float32]:

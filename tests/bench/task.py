@@ -67,7 +67,8 @@ class Task:
         views = node_texts(self.tree)
         texts = [text for view in VIEWS for text in views[view]]
         vectors = self.embedder.embed([text.text for text in texts], "document")
-        return build_index(self.tree, texts, vectors, self.embedder, self.settings.scoring.crosslingual)
+        scoring = self.settings.scoring
+        return build_index(self.tree, texts, vectors, self.embedder, scoring.crosslingual, adapt=scoring.adapt)
 
     @cached_property
     def texts(self) -> list[Text]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taxomind_assets.classification.added_views import Block, KnownBlocks
+from taxomind_assets.classification.base_views import FAMILIAR, BaseViews
 from taxomind_assets.classification.fusion import SHIPPED, FusionWeights
 from taxomind_assets.classification.queries import Query
 from taxomind_assets.classification.scoring import Scorer
@@ -180,7 +182,7 @@ def test_the_largest_logit_is_that_of_full_agreement(scorer: Scorer, embedder: E
         ("lawyer who works for the company", SHIPPED.trusted),
     ):
         query = scorer.query(embedder.embed([text], "query"), [text])
-        assert scorer.largest_logit(query)[0] == pytest.approx(sum(weights.values()))
+        assert scorer.largest_logit(query)[0] == pytest.approx(sum(weights.values()) - weights.get(FAMILIAR, 0))
 
 
 class _Lengths:
@@ -235,3 +237,27 @@ def test_weights_know_their_version_and_survive_json() -> None:
     assert other.version != SHIPPED.version
     assert other.over(SHIPPED).trusted == {**SHIPPED.trusted, "best_text": 7.0}
     np.testing.assert_allclose(other.over(SHIPPED).of("best_text", np.array([0, 0.5, 1], np.float32)), [4, 5.5, 7])
+
+
+def test_words_of_the_taxonomy_are_familiar_where_it_speaks_one_kind_of_language(occupations: NodeIndex) -> None:
+    assert not BaseViews(occupations).familiarity(["Lawyer", "zebra"]).any()  # it has labels in German too
+    english = replace(occupations, languages={"en": 1.1}, trusted_languages=frozenset({"en"}))
+    views = BaseViews(english)
+    label = english.tree.nodes[0].label
+    known, half, strange, empty = views.familiarity([label, f"{label} zebra", "zebra crossings", ""])
+    assert 0 >= known > half > strange
+    assert strange == pytest.approx(-np.log(1 + len(english.documents["text"])), rel=1e-5)
+    assert empty == 0
+    assert views.familiarity([label], own=True)[0] < known
+    assert views.familiarity(["zebra crossings"], own=True)[0] == strange
+
+
+def test_familiar_words_move_no_answer(occupations: NodeIndex, embedder: Embedder) -> None:
+    english = replace(occupations, languages={"en": 1.1}, trusted_languages=frozenset({"en"}))
+    scorer = Scorer(english)
+    query = scorer.query(embedder.embed(TEXTS, "query"), TEXTS)
+    silent = scorer.with_weights(FusionWeights({FAMILIAR: 0.0}, {FAMILIAR: 0.0}))
+    shift = scorer.logits(query) - silent.logits(query)
+    assert np.ptp(shift, axis=0).max() < 1e-4
+    np.testing.assert_allclose(shift[0], scorer.familiarity(query), atol=1e-4)
+    np.testing.assert_allclose(sum(scorer.contributions(query).values()), scorer.logits(query), atol=1e-2)
