@@ -204,7 +204,11 @@ class Service:
                 self.jobs.cancel(job.id)
             else:
                 self.jobs.fail(job.id, "Stopped by another token.", "stopped")
-        return self.jobs.get(job.id) or job
+        current = self.jobs.get(job.id) or job
+        if current.attempts == 0 and current.is_terminal and current.input is not None:
+            # Nobody has begun with it: there is nothing else to tidy up.
+            _remove(self.data / current.input)
+        return current
 
     def read_input(self, job: Job) -> Any:
         """What was asked, as it was written.
