@@ -71,6 +71,8 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "engine_failed": FaultKind(
         "The engine lost its workers", 503, 1, "Check engine.address and run again; finished shards are kept."
     ),
+    "unknown_code": FaultKind("The taxonomy has no such code", 404, 2, "Search for the node by its name."),
+    "unknown_correction": FaultKind("There is no such correction", 404, 2, "`taxomind learn list` shows the ids."),
     "unknown_job": FaultKind("There is no such job", 404, 2, "Use the id that the request was answered with."),
     "unauthorized": FaultKind("The request has no valid token", 401, 2, "Send the header `Authorization: Bearer <token>`."),
     "scope_forbidden": FaultKind("The token does not allow this", 403, 2, "Use a token that has the scope."),

@@ -284,6 +284,10 @@ class ServiceSettings(_Group):
     training_wire_bytes: int = Field(100 * 1024**2, ge=1, description="bytes of training data as they are sent")
     training_bytes: int = Field(500 * 1024**2, ge=1, description="bytes of training data unpacked")
     cors_origins: tuple[str, ...] = Field((), description="origins whose pages may call it from a browser; none = none")
+    resident: int = Field(8, ge=1, description="taxonomies that are kept ready to answer at once, those asked for last")
+    sync_texts: int = Field(1000, ge=1, description="texts of a request that is answered at once (POST /v1/classify)")
+    explained_texts: int = Field(50, ge=1, description="texts of such a request with explanations")
+    session_hours: float = Field(12.0, gt=0, description="hours after which the review page asks for a token again")
 
 
 class LimitSettings(_Group):

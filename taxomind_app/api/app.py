@@ -22,7 +22,11 @@ from taxomind_app.api.limits import BodyLimit, PlainPaths, Rates
 from taxomind_app.api.logs import AuditLog
 from taxomind_app.api.observe import Figures, Observed
 from taxomind_app.api.reconcile import reconcile, take_up_abandoned
+from taxomind_app.api.resident import Residents
 from taxomind_app.api.routes import classify, error_analysis, health, label, learn, metrics, taxonomies
+from taxomind_app.api.sessions import Sessions
+from taxomind_app.api.v1 import router as v1_router
+from taxomind_app.web.pages import add_pages
 from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
@@ -63,6 +67,10 @@ def create_app(settings: Settings, service: ServiceSettings | None = None) -> Fa
     errors.install(app)
     for module in _ROUTERS:
         app.include_router(module.router)
+    app.state.sessions = Sessions(app.state.gate, settings.data)
+    app.state.residents = Residents(app.state.service, own.resident)
+    app.include_router(v1_router)
+    add_pages(app)
     app.add_middleware(BodyLimit, most=own.max_body_bytes)
     app.add_middleware(PlainPaths)
     if own.cors_origins:

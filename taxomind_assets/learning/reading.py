@@ -74,17 +74,32 @@ def read_corrections(key: str, files: Sequence[InboxFile], settings: Settings, o
     Raises:
         Fault: `storage_failed`.
     """
-    how = _how(settings)
-    wanted = {_file_id(file, how): file for file in files}
-    known = _known(key, outputs, wanted.keys())
-    read = [known.get(file_id) or _read(file, file_id, settings) for file_id, file in wanted.items()]
-    read.sort(key=lambda found: (found.source_file, found.file_id))
-    if len(known) < len(read) or outputs.read_remembered(FILES, key, columns=["file_id"]).num_rows != len(read):
+    read, known = _all_read(key, files, settings, outputs)
+    if known < len(read) or outputs.read_remembered(FILES, key, columns=["file_id"]).num_rows != len(read):
         outputs.write(ROWS, key, _rows_table(read))
         outputs.write(REJECTED, key, rejected_table(REJECTED, (row for file in read for row in file.rejected)))
         # Written last: a file counts as read when its rows are there.
         outputs.write(FILES, key, _files_table(read))
     return read
+
+
+def look_at_corrections(key: str, files: Sequence[InboxFile], settings: Settings, outputs: Outputs) -> list[ReadFile]:
+    """As `read_corrections`, and nothing is written: for processes that only want to know what stands.
+
+    Raises:
+        Fault: `storage_failed`.
+    """
+    return _all_read(key, files, settings, outputs)[0]
+
+
+def _all_read(key: str, files: Sequence[InboxFile], settings: Settings, outputs: Outputs) -> tuple[list[ReadFile], int]:
+    """All files by name, and how many of them were read before."""
+    how = _how(settings)
+    wanted = {_file_id(file, how): file for file in files}
+    known = _known(key, outputs, wanted.keys())
+    read = [known.get(file_id) or _read(file, file_id, settings) for file_id, file in wanted.items()]
+    read.sort(key=lambda found: (found.source_file, found.file_id))
+    return read, len(known)
 
 
 def _how(settings: Settings) -> str:
