@@ -1,9 +1,9 @@
 """Sessions of the review page: a signed cookie that stands for a token, and what keeps other sites from using it.
 
 The cookie names a token and its end, signed by a key of this data root; it holds no secret, survives restarts, and is worth
-nothing once the token is revoked. It is HttpOnly and SameSite=Strict. What changes anything needs a header besides that only our
-own pages can know (a signature of the cookie). Without tokens there is no session; then a browser's request must come from the
-page itself, at an address that no other site can pretend to be.
+nothing once the token is revoked. It is HttpOnly and SameSite=Strict. What changes anything needs a header besides that only
+our own pages can know (a signature of the cookie). Without tokens there is no session; then a browser's request must come from
+the page itself, at an address that no other site can pretend to be.
 
     <data>/service/session.key
 """

@@ -172,5 +172,3 @@ def _learned(found: Taught, ids: list[str]) -> dict[str, Any]:
         "taken_back": [item._asdict() for item in found.taken_back],
         "evidence_version": found.ready.classifier.versions["evidence_version"],
     }
-
-

@@ -23,9 +23,7 @@ Key = Annotated[str, Path(min_length=1, max_length=200, description="key of a ta
 Tenant = Annotated[str, Query(max_length=1000, description="tenant; none = the first of the token")]
 
 
-def calling(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
-) -> Caller:
+def calling(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> Caller:
     """Who sends this request, by its token or by the session of the review page, within the rate that is allowed.
 
     Raises:
