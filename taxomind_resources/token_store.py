@@ -59,7 +59,7 @@ class Token:
 
 def token_hash(secret: str) -> str:
     """Hex digest under which a token is kept."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def check_tenants(tenants: Sequence[str]) -> tuple[str, ...]:

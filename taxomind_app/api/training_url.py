@@ -149,6 +149,8 @@ def fetch(
         place = f"{parts.hostname}{parts.path}"[:200]
         with _told(place, until, service), _connected(parts, until, resolve_name, dial_address) as connection:
             response = _asked(connection, parts)
+            # A connection that was cut looks like one that has ended.
+            _left(until)
             if response.status in _REDIRECTS and (location := response.getheader("Location")):
                 address = urljoin(address, location)
                 continue
@@ -235,8 +237,9 @@ def _read(response: http.client.HTTPResponse, target: Path, service: ServiceSett
                 plain += len(part)
                 _check_size(plain, service.training_bytes, "unpacked", "service.training_bytes")
                 file.write(part)
-    if unpacker is not None and not unpacker.eof:
-        raise Fault("training_file_failed", "The file ends before its packed content does.")
+    _left(until)
+    if response.length or (unpacker is not None and not unpacker.eof):
+        raise Fault("training_file_failed", "The file ends before its content does.")
 
 
 def _unpacked(unpacker: zlib._Decompress | None, block: bytes) -> Iterator[bytes]:

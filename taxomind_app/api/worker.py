@@ -71,7 +71,9 @@ class Lease(threading.Thread):
     ) -> None:
         super().__init__(name=f"lease of {job.id}", daemon=True)
         self._jobs, self._job, self._row, self._worker = jobs, job, row, row.id
-        self._rows_done, self._stopped_elsewhere, self._stop = rows_done, stopped_elsewhere, stop
+        self._rows_done, self._stopped_elsewhere = rows_done, stopped_elsewhere
+        # `Thread` has a method `_stop` of its own.
+        self._take_away = stop
         self._until = time.monotonic() + time_limit_s
         self._beats = 0
         self._limit_s = time_limit_s
@@ -82,7 +84,7 @@ class Lease(threading.Thread):
         while not self._ended.wait(_BEAT_S):
             try:
                 if not self._goes_on():
-                    self._stop()
+                    self._take_away()
                     return
             except Fault as fault:
                 # The lease is renewed with the next beat, or another worker takes the job over.

@@ -65,7 +65,8 @@ class Served:
 
     def post(self, path: str, body: Any = None, status: int = 202, **headers: str) -> Any:
         """POST; the answer must have this status."""
-        answer = self.http.post(path, json=body, headers=headers) if body is not None else self.http.post(path, headers=headers)
+        own = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = self.http.post(path, json=body, headers=own) if body is not None else self.http.post(path, headers=own)
         assert answer.status_code == status, answer.text
         return answer.json()
 
@@ -137,3 +138,9 @@ def wait_for(found: Callable[[], Any], seconds: float = 60) -> Any:
             return value
         time.sleep(0.2)
     raise AssertionError("It does not happen.")
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., Any]:
+    """`wait_for` as a fixture."""
+    return wait_for

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from dagster import DagsterRunStatus
 
+from taxomind_app.api.training_url import Fetched
+from taxomind_resources.settings import ServiceSettings
 from tests.app.api.conftest import Served, taxonomy
 
 SENTENCES = [
@@ -244,3 +247,55 @@ def test_a_cancelled_sync_puts_the_former_taxonomy_back(served: Served, monkeypa
     served.work()
     assert served.get(f"/taxonomies/{accepted['job_id']}/status")["status"] == "canceled"
     assert (service.inbox.taxonomy_file("ISCO").path.read_bytes(), service.indexes.current("ISCO")) == (former, version)
+
+
+FILES = {
+    "application/json": '{"sentences": [{"sentenceId": "f-1", "fields": {"T": "T1"}, '
+    '"annotations": [{"level": 1, "nodeCode": "A"}]}]}',
+    "application/x-ndjson": '{"fields": {"T": "T2"}, "annotations": [{"level": 1, "nodeCode": 7}]}\nno json\n'
+    '{"fields": {"T": "T2b"}, "annotations": [{"level": 1, "nodeCode": "-99"}]}\n',
+    "text/csv": "code,text\nA,T3\n72,T4\n",
+    "text/plain": "code,text\nA,T5\nB\nC\n",
+}
+
+
+@pytest.mark.parametrize(("kind", "learned"), [("application/json", 1), ("application/x-ndjson", 1), ("text/csv", 2)])
+def test_a_file_from_elsewhere_is_learned(kind: str, learned: int, fetching: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taxomind_app.api.training_url.fetch", fetched_as(kind))
+    state = fetching.polled("/learn", fetching.post("/learn", EXTERNAL))
+    assert state["status"] == "completed", state
+    assert state["result"]["trainingDataStats"]["updatesApplied"] == learned
+    assert [row["line"] for row in state["result"]["trainingDataStats"]["badRows"]] == ([2] if "ndjson" in kind else [])
+
+
+def test_a_file_that_is_half_bad_teaches_nothing(fetching: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taxomind_app.api.training_url.fetch", fetched_as("text/plain"))
+    state = fetching.polled("/learn", fetching.post("/learn", EXTERNAL))
+    assert (state["status"], state["error_code"], state["failedAt"] is not None) == ("failed", "bad_row", True)
+    assert "2 of 3 rows" in state["error"]
+    assert "secret" not in str(state)
+
+
+def test_a_host_that_is_not_allowed_is_refused_at_the_post(fetching: Served) -> None:
+    refused = fetching.post("/learn", {**EXTERNAL, "trainingDataUrl": "https://evil.org/?key=secret"}, 403)
+    assert refused["code"] == "training_url_refused"
+    assert "secret" not in refused["detail"]
+
+
+EXTERNAL = {"taxonomyKey": "ISCO", "trainingDataUrl": "https://data.example.org/t.csv?key=secret", "externalTraining": True}
+
+
+@pytest.fixture
+def fetching(served: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """The service, which may fetch from one host."""
+    service = served.app.state.service
+    monkeypatch.setattr(service, "service", service.service.model_copy(update={"training_hosts": ("data.example.org",)}))
+    return served
+
+
+def fetched_as(kind: str) -> Callable[..., Fetched]:
+    def fetch(url: str, target: Path, service: ServiceSettings) -> Fetched:
+        target.write_text(FILES[kind])
+        return Fetched(target, kind, "t.csv")
+
+    return fetch
