@@ -76,8 +76,12 @@ class Executor:
         self.worker = worker
         self.progress = Progress()
 
-    def do(self, job: Job) -> None:
+    def do(self, job: Job, ending: Callable[[], None]) -> None:
         """Do a claimed job to its end; what goes wrong with it ends it as failed.
+
+        Args:
+            job: the job.
+            ending: called before its end is written, so that nobody takes the end for a job that was taken away.
 
         Raises:
             KeyboardInterrupt: the job was taken away (cancelled, or its time is over).
@@ -85,25 +89,27 @@ class Executor:
         self.progress = Progress()
         try:
             message, result = self._work(job)
+            path = None if result is None else self._written(job, result)
         except Fault as fault:
+            ending()
             self.service.jobs.fail(job.id, error_text(fault), fault.code, worker=self.worker)
-            self._clear(job)
-            return
         except Exception as error:
             _LOG.exception("job %s failed", job.id)
+            ending()
             text = f"Internal failure: {type(error).__name__}. The log of the worker says more under {job.id}."
             self.service.jobs.fail(job.id, text, "internal_error", worker=self.worker)
-            self._clear(job)
-            return
-        path = None
-        if result is not None:
-            path = RESULTS / f"{job.id}.json"
-            replace_bytes(self.service.data / path, json.dumps(result, ensure_ascii=True, allow_nan=False).encode())
-        if self.service.jobs.complete(job.id, self.worker, message, None if path is None else str(path)):
-            drop_former(self.service, job)
-        elif path is not None:
-            (self.service.data / path).unlink(missing_ok=True)
+        else:
+            ending()
+            if self.service.jobs.complete(job.id, self.worker, message, path):
+                drop_former(self.service, job)
+            elif path is not None:
+                (self.service.data / path).unlink(missing_ok=True)
         self._clear(job)
+
+    def _written(self, job: Job, result: dict[str, Any]) -> str:
+        path = RESULTS / f"{job.id}.json"
+        replace_bytes(self.service.data / path, json.dumps(result, ensure_ascii=True, allow_nan=False).encode())
+        return str(path)
 
     def _work(self, job: Job) -> tuple[str, dict[str, Any] | None]:
         from taxomind_app.api import building, learning, reporting

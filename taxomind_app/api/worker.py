@@ -146,7 +146,7 @@ class Worker:
         lease = self._lease(job)
         lease.start()
         try:
-            self.executor.do(job)
+            self.executor.do(job, lease.end)
         except KeyboardInterrupt:
             # Either the job was taken away, or this worker is told to end: then another one goes on with it.
             released = self.service.jobs.release(job.id, self.row.id)
