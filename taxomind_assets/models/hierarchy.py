@@ -91,7 +91,7 @@ def unit_nodes(tree: Taxonomy, unit: Unit, nodes: NDArray[np.int64], labelled: N
     if kind == "level":
         depth = int(name)
         at = np.where(depths >= depth, paths[nodes, depth - 1], -1)
-        return np.where((depths == depth - 1) & labelled, nodes, at)
+        return np.where((depths == depth - 1) & labelled & ~tree.is_leaf[nodes], nodes, at)
     parent = tree.position[name] if name else ROOT
     depth = 0 if parent == ROOT else int(tree.depths[parent])
     below = depths > depth

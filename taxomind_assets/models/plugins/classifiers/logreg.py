@@ -29,7 +29,7 @@ class LogisticRegression:
 
         C: float = Field(30.0, gt=0, description="how little large coefficients cost; rows have length one, so it is large")
         max_iter: int = Field(200, ge=1, description="steps at most")
-        tol: float = Field(1e-3, gt=0, description="how exactly it is trained")
+        tol: float = Field(1e-5, gt=0, description="how exactly it is trained")
 
     def __init__(self, parameters: Parameters, surroundings: Surroundings, linear: Linear | None = None) -> None:
         self.parameters = parameters

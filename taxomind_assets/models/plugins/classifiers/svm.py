@@ -42,8 +42,8 @@ class LinearMachine:
 
         C: float = Field(1.0, gt=0, description="how much an error in training costs")
         loss: Literal["squared_hinge", "hinge"] = Field("squared_hinge", description="what an error costs")
-        tol: float = Field(0.05, gt=0, description="how exactly it is trained; 1e-5 takes many times as long and gains nothing")
-        max_iter: int = Field(100, ge=1, description="passes over the rows at most")
+        tol: float = Field(0.1, gt=0, description="how exactly it is trained; 1e-5 takes many times as long and gains nothing")
+        max_iter: int = Field(15, ge=1, description="passes over the rows at most")
 
     def __init__(self, parameters: Parameters, surroundings: Surroundings, linear: Linear | None = None) -> None:
         self.parameters = parameters
