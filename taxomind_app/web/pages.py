@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from taxomind_app.api.deps import CurrentService
@@ -20,16 +22,36 @@ from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-    from starlette.responses import Response
 
     from taxomind_app.api.jobs import Place
 
-router = APIRouter(prefix=PREFIX, include_in_schema=False)
 _STATIC: Final = Path(__file__).with_name("static")
 _LOGIN: Final = f"{PREFIX}/login"
 _QUEUED: Final = 50
 _LONGEST_FORM: Final = 4096
 _SEE_OTHER: Final = 303
+
+
+class PageRoute(APIRoute):
+    """A route whose faults are pages as well."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        """As `APIRoute.get_route_handler`."""
+        handler = super().get_route_handler()
+
+        async def answered(request: Request) -> Response:
+            try:
+                answer: Response = await handler(request)
+            except Fault as fault:
+                if fault.code == "storage_failed":
+                    raise  # it speaks of our storage, and goes to the log
+                return render(Page(None, None), "fault.html", status=fault.kind.http_status, fault=fault)
+            return answer
+
+        return answered
+
+
+router = APIRouter(prefix=PREFIX, include_in_schema=False, route_class=PageRoute)
 
 
 class LoginNeededError(Exception):
@@ -175,6 +197,8 @@ def contradictions_page(key: str, visit: Visit) -> Response:
 @router.get("/{key}/report")
 def report_page(key: str, visit: Visit) -> Response:
     """The figures of the report, drawn."""
+    import pyarrow.compute as pc
+
     from taxomind_app.api.v1.reporting import report_of
     from taxomind_app.web import charts
     from taxomind_assets.reports.summary import headline
@@ -182,7 +206,7 @@ def report_page(key: str, visit: Visit) -> Response:
     page, called, place = _opened(key, visit)
     found = report_of(called, place)
     metrics = called.service.outputs.read("reports.metrics", place.stored)
-    served = metrics.filter([value == "served" for value in metrics["strategy"].to_pylist()])
+    served = metrics.filter(pc.equal(metrics["strategy"], "served"))
     drawn = {
         "coverage": charts.coverage_accuracy(found["coverage"]),
         "reliability": charts.reliability(found["reliability"]),

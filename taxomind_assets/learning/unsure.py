@@ -83,7 +83,6 @@ def leaf_uncertainty(classifier: Classifier, texts: list[str], vectors: NDArray[
     """How unsure the classifier is which leaf each text belongs to, float64[b] (0..1)."""
     size, leaves = classifier.block_size, classifier.tree.is_leaf
     blocks = [slice(start, start + size) for start in range(0, len(texts), size)]
-    found = [
-        uncertainty(classifier.probabilities(texts[block], vectors=vectors[block]).matrix()[:, leaves]) for block in blocks
-    ]
-    return np.concatenate(found)
+    found = [classifier.probabilities(texts[block], vectors=vectors[block]) for block in blocks]
+    # Before the curve that makes confidences true: only so the places of a text add up to one.
+    return np.concatenate([uncertainty((mass.subtree[leaves] * mass.belongs).T) for mass in found])
