@@ -70,6 +70,20 @@ class BaseViews:
         self._fitting = threading.Lock()
         self._fitted: dict[str, GroupedTfidf] = {}
         self._frequencies: dict[Grams, tuple[NDArray[np.int64], int]] = {}
+        self._mixed: dict[tuple[float, float], sparse.csr_array] = {}
+
+    def context(self, whole: float, path: float) -> sparse.csr_array:
+        """Whole and path view by these weights, out of the similarities of the single texts, float32 sparse [n, m].
+
+        Both are weighted means of vectors, and a product with a mean is the mean of the products. Kept, so that a scorer with
+        another view beside these makes none of it anew.
+        """
+        with self._fitting:
+            if (whole, path) not in self._mixed:
+                mixed = whole * self.index.whole_mixture + path * self.index.path_mixture
+                mixed.eliminate_zeros()
+                self._mixed[whole, path] = sparse.csr_array(mixed[:, self.order], dtype=np.float32)
+            return self._mixed[whole, path]
 
     def lexical(self, name: str, texts: Sequence[str], weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """A lexical view times `weights` float32[b], float32[n, b].

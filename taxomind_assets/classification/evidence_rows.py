@@ -1,4 +1,4 @@
-"""Evidence arranged for scoring, cheap to add to: a resident process learns a correction without doing the others again."""
+"""Evidence rows, cheap to add to: a resident process learns a correction without doing the others again."""
 
 from __future__ import annotations
 
@@ -9,48 +9,71 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import sparse
 
-from taxomind_assets.learning.evidence import Evidence
-from taxomind_assets.views.lexical import CountedTexts, Grams
+from taxomind_assets.learning.evidence import Evidence, row_number, version_of
 from taxomind_assets.views.texts import normalise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SMALLEST_BUFFER: Final = 64
+_SMALLEST_STORE: Final = 64
 
 
-class RowBuffer:
-    """Vectors that grow at the end; every user sees the rows that were there when it came.
+class RowStore:
+    """Rows that grow at the end; every user sees those that were there when it came.
 
-    Memory doubles when it is full, so a row costs the same however many there are (on average).
+    Memory doubles when it is full, so a row costs the same however many there are (on average). Safe to share between threads.
+
+    Args:
+        dimensions: length of the vectors.
     """
 
-    def __init__(self, rows: NDArray[np.float32]) -> None:
-        capacity = max(_SMALLEST_BUFFER, rows.shape[0])
-        self._data = np.empty((capacity, rows.shape[1]), np.float32)
-        self._data[: rows.shape[0]] = rows
-        self._used = rows.shape[0]
+    def __init__(self, dimensions: int) -> None:
+        self.texts: list[str] = []
+        self.codes: list[str] = []
+        #: Rows by normalised text.
+        self.places: dict[str, tuple[int, ...]] = {}
+        self._nodes = np.empty(_SMALLEST_STORE, np.int64)
+        self._vectors = np.empty((_SMALLEST_STORE, dimensions), np.float32)
         self._lock = threading.Lock()
 
-    def first(self, size: int) -> NDArray[np.float32]:
-        """The first rows, not to be changed."""
-        return self._data[:size]
+    def nodes(self, size: int) -> NDArray[np.int64]:
+        """int64[size] of the first rows, not to be changed."""
+        return self._nodes[:size]
 
-    def extended(self, size: int, rows: NDArray[np.float32]) -> RowBuffer:
-        """A buffer whose first `size` rows are those of this one and whose next are `rows`; this one itself if it has room."""
+    def vectors(self, size: int) -> NDArray[np.float32]:
+        """float32[size, d] of the first rows, not to be changed."""
+        return self._vectors[:size]
+
+    def extended(
+        self, size: int, texts: Sequence[str], codes: Sequence[str], nodes: NDArray[np.int64], vectors: NDArray[np.float32]
+    ) -> RowStore:
+        """A store whose first `size` rows are those of this one and whose next are new ones: itself, if nobody was faster."""
         with self._lock:
-            end = size + rows.shape[0]
-            if self._used == size and end <= self._data.shape[0]:
-                self._data[size:end] = rows
-                self._used = end
+            if len(self.texts) == size:
+                self._append(texts, codes, nodes, vectors)
                 return self
-        grown = RowBuffer(np.empty((2 * end, rows.shape[1]), np.float32))
-        grown._data[:size] = self._data[:size]
-        grown._data[size:end] = rows
-        grown._used = end
-        return grown
+        other = RowStore(self._vectors.shape[1])
+        other._append(self.texts[:size], self.codes[:size], self._nodes[:size], self._vectors[:size])
+        other._append(texts, codes, nodes, vectors)
+        return other
+
+    def _append(
+        self, texts: Sequence[str], codes: Sequence[str], nodes: NDArray[np.int64], vectors: NDArray[np.float32]
+    ) -> None:
+        start, end = len(self.texts), len(self.texts) + len(texts)
+        if end > self._nodes.size:
+            # Whoever holds the former arrays goes on reading them.
+            self._nodes = np.concatenate((self._nodes[:start], np.empty(2 * end - start, np.int64)))
+            room = np.empty((2 * end - start, self._vectors.shape[1]), np.float32)
+            self._vectors = np.concatenate((self._vectors[:start], room))
+        self._nodes[start:end] = nodes
+        self._vectors[start:end] = vectors
+        for row, text in enumerate(texts, start):
+            key = normalise(text)
+            self.places[key] = (*self.places.get(key, ()), row)
+        self.codes.extend(codes)
+        self.texts.extend(texts)
 
 
 @dataclass(frozen=True)
@@ -58,61 +81,61 @@ class EvidenceRows:
     """e corrected texts in the order in which they came. Make it with `EvidenceRows.of`.
 
     Attributes:
-        texts: clean texts.
-        codes: the code of each.
-        nodes: int64[e], position of the node of each.
-        characters: float32 sparse [e, buckets], counts of character n-grams.
-        words: float32 sparse [e, buckets], counts of words and pairs.
-        places: rows by normalised text.
-        buffer: holds the vectors.
+        store: holds the rows, and perhaps later ones.
+        size: e.
+        total: sum of their `row_number`s.
+        finds: whether `rows_of` knows them.
     """
 
-    texts: tuple[str, ...]
-    codes: tuple[str, ...]
-    nodes: NDArray[np.int64]
-    characters: sparse.csr_array
-    words: sparse.csr_array
-    places: Mapping[str, tuple[int, ...]]
-    buffer: RowBuffer
+    store: RowStore
+    size: int
+    total: int
+    finds: bool = True
 
     @classmethod
     def of(cls, evidence: Evidence, position: Mapping[str, int]) -> EvidenceRows:
         """Rows of evidence; `position` gives the place of each code in the tree, and codes without one are left out."""
         kept = [row for row, code in enumerate(evidence.codes) if code in position]
-        empty = cls((), (), np.empty(0, np.int64), *_counts([]), {}, RowBuffer(evidence.vectors[:0]))
-        return empty.extended(
-            [evidence.texts[row] for row in kept], [evidence.codes[row] for row in kept], evidence.vectors[kept], position
-        )
+        texts, codes = [evidence.texts[row] for row in kept], [evidence.codes[row] for row in kept]
+        none = cls(RowStore(evidence.vectors.shape[1]), 0, 0)
+        return none.extended(texts, codes, evidence.vectors[kept], position)
 
     def extended(
         self, texts: Sequence[str], codes: Sequence[str], vectors: NDArray[np.float32], position: Mapping[str, int]
     ) -> EvidenceRows:
         """These rows and more; `vectors` are float32[k, d] unit rows."""
-        size = len(self.texts)
-        places = dict(self.places)
-        for row, text in enumerate(texts, start=size):
-            key = normalise(text)
-            places[key] = (*places.get(key, ()), row)
-        characters, words = _counts(texts)
         nodes = np.array([position[code] for code in codes], np.int64)
-        return EvidenceRows(
-            (*self.texts, *texts),
-            (*self.codes, *codes),
-            np.concatenate((self.nodes, nodes)),
-            sparse.csr_array(sparse.vstack((self.characters, characters), format="csr")),
-            sparse.csr_array(sparse.vstack((self.words, words), format="csr")),
-            places,
-            self.buffer.extended(size, vectors),
-        )
+        store = self.store.extended(self.size, texts, codes, nodes, vectors)
+        return EvidenceRows(store, self.size + len(texts), self.total + sum(map(row_number, codes, texts)), self.finds)
 
     def __len__(self) -> int:
         """Number of rows."""
-        return len(self.texts)
+        return self.size
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """Clean texts."""
+        return tuple(self.store.texts[: self.size])
+
+    @cached_property
+    def codes(self) -> tuple[str, ...]:
+        """The code of each."""
+        return tuple(self.store.codes[: self.size])
+
+    @property
+    def nodes(self) -> NDArray[np.int64]:
+        """int64[e], position of the node of each."""
+        return self.store.nodes(self.size)
 
     @property
     def vectors(self) -> NDArray[np.float32]:
         """float32[e, d], unit rows."""
-        return self.buffer.first(len(self.texts))
+        return self.store.vectors(self.size)
+
+    @property
+    def version(self) -> str:
+        """As `Evidence.version`."""
+        return version_of(self.total, self.size)
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -121,7 +144,8 @@ class EvidenceRows:
 
     def rows_of(self, text: str) -> tuple[int, ...]:
         """Rows whose normalised text is that of `text`."""
-        return self.places.get(normalise(text), ())
+        found = self.store.places.get(normalise(text), ()) if self.finds else ()
+        return tuple(row for row in found if row < self.size)
 
     def without(self, gone: NDArray[np.bool_], position: Mapping[str, int]) -> EvidenceRows:
         """The rows that are not marked in bool[e]."""
@@ -129,43 +153,3 @@ class EvidenceRows:
         return EvidenceRows.of(
             Evidence(tuple(self.texts[i] for i in kept), tuple(self.codes[i] for i in kept), self.vectors[kept]), position
         )
-
-
-def _counts(texts: Sequence[str]) -> tuple[sparse.csr_array, sparse.csr_array]:
-    counted = CountedTexts(texts)
-    return counted.characters, counted.words
-
-
-class EvidenceWords:
-    """tf-idf of evidence rows; frequencies count the texts of the nodes and the evidence together.
-
-    Args:
-        counts: float32 sparse [e, buckets], n-grams of the rows.
-        node_frequency: int64[buckets], in how many node texts each n-gram is.
-        node_texts: number of node texts.
-        grams: which n-grams.
-    """
-
-    def __init__(self, counts: sparse.csr_array, node_frequency: NDArray[np.int64], node_texts: int, grams: Grams) -> None:
-        self._grams: Grams = grams
-        frequency = node_frequency + np.bincount(counts.indices, minlength=node_frequency.size)
-        # One logarithm for each frequency that occurs, not for each of a million buckets.
-        documents = node_texts + counts.shape[0]
-        weights = np.log((1 + documents) / (1 + np.arange(int(frequency.max(initial=0)) + 1))) + 1
-        weights[0] = 0
-        self._idf = weights.astype(np.float32)[frequency]
-        self._rows = sparse.csr_array(self._weighed(counts).T)
-
-    def similarities(self, texts: CountedTexts, weights: NDArray[np.float32]) -> sparse.csr_array:
-        """Cosines with all rows times `weights` float32[b], float32 sparse [b, e]."""
-        queries = self._weighed(texts.of_kind(self._grams), weights)
-        return sparse.csr_array(queries @ self._rows)
-
-    def _weighed(self, counts: sparse.csr_array, weights: NDArray[np.float32] | None = None) -> sparse.csr_array:
-        """Sublinear tf-idf with rows of length one (times their weight)."""
-        rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-        data = (1 + np.log(counts.data)) * self._idf[counts.indices]
-        lengths = np.sqrt(np.bincount(rows, np.square(data), minlength=counts.shape[0]))
-        scale = (1 if weights is None else weights) / np.maximum(lengths, 1e-9)
-        data = (data * scale[rows]).astype(np.float32)
-        return sparse.csr_array((data, counts.indices, counts.indptr), shape=counts.shape)

@@ -1,8 +1,11 @@
 """Evidence as an added view: what people said about other texts moves the answers to texts like them.
 
-Each feature is a gain over what the node's own texts say, so a node without corrections loses nothing to one with some, and all
-fade in with the number of corrections of the node, so a few are never worse than none (weights fitted with each of eight public
-sets left out in turn). Single corrections count as neighbours, by vectors, characters and words, because kinds of texts within
+Features are gains over what the node's own texts say, and fade in with the number of corrections of the node. Still a node with
+corrections gains from every text near it, and the more the more it has, since the best of several is better by chance alone.
+What a node gains so without being right is taken from it again (`evidence_present` and `evidence_count` weigh less than
+nothing), or it would take the texts of neighbours that nobody has corrected. Weights were fitted on thirteen public sets, with
+corrections for all leaves, for every other leaf, and for texts drawn at random, and judged with each set left out in turn.
+Single corrections count as neighbours, by vectors, characters and words, because kinds of texts within
 a node differ; their sum counts as a prototype that starts from the node's own texts (Snell et al., 2017, "Prototypical networks
 for few-shot learning", shrunk towards a prior mean), because one correction may be wrong or odd. A vote of the nearest
 corrections weighs nodes against each other (Dudani, 1976, "The distance-weighted k-nearest-neighbor rule"). A kernel density of
@@ -11,7 +14,9 @@ the corrections and further centroids added nothing beside these (measured).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -19,17 +24,18 @@ import numpy as np
 from scipy import sparse
 
 from taxomind_assets.classification.added_views import Block, KnownBlocks
-from taxomind_assets.classification.evidence_rows import EvidenceRows, EvidenceWords
+from taxomind_assets.classification.evidence_blocks import SMALLEST_BLOCK, EvidenceBlock, block_starts
+from taxomind_assets.classification.evidence_words import EvidenceWords, Postings
 from taxomind_assets.classification.fusion import FusionWeights
-from taxomind_assets.classification.row_maxima import RowMaxima
 from taxomind_assets.views.index import unit_rows
-from taxomind_resources.products import BATCH, RowProducts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from taxomind_assets.classification.base_views import BaseViews
+    from taxomind_assets.classification.evidence_rows import EvidenceRows
     from taxomind_assets.classification.queries import Query
+    from taxomind_assets.views.lexical import Grams
 
 NEAREST: Final = "evidence_nearest"
 CHARACTERS: Final = "evidence_characters"
@@ -38,16 +44,17 @@ PROTOTYPE: Final = "evidence_prototype"
 VOTE: Final = "evidence_vote"
 BOTH: Final = "evidence_vector_and_characters"
 PRESENT: Final = "evidence_present"
+COUNT: Final = "evidence_count"
 
-#: Logit weights: one vector over all numbers of corrections, fitted on five English and three other sets at once.
+#: Logit weights: one vector over all numbers of corrections.
 WEIGHTS: Final = FusionWeights(
-    untrusted={NEAREST: 0.3, CHARACTERS: 6.4, WORDS: 3.5, PROTOTYPE: 7.4, VOTE: 1.9, BOTH: 1.5, PRESENT: 0.0},
-    trusted={NEAREST: 7.0, CHARACTERS: 1.5, WORDS: 1.9, PROTOTYPE: 11.2, VOTE: 0.9, BOTH: 2.0, PRESENT: 0.8},
+    untrusted={NEAREST: 0.0, CHARACTERS: 7.7, WORDS: 1.8, PROTOTYPE: 9.3, VOTE: 1.0, BOTH: 0.0, PRESENT: -0.5, COUNT: -0.5},
+    trusted={NEAREST: 7.4, CHARACTERS: 1.25, WORDS: 1.4, PROTOTYPE: 14.0, VOTE: 0.0, BOTH: 0.7, PRESENT: -0.3, COUNT: -0.45},
 )
 #: Weight of the node's own texts in the prototype, in corrections.
 _OWN_TEXTS: Final = 3.0
 #: Corrections of a node at which its evidence counts half.
-_HALF: Final = 0.8
+_HALF: Final = 1.5
 _NEIGHBOURS: Final = 10
 #: How much a neighbour's vote falls with distance.
 _STEEPNESS: Final = 8.0
@@ -60,6 +67,7 @@ class EvidenceView:
     Args:
         base: the views of the node index.
         rows: the corrections.
+        grown_from: the view of the first of these rows, whose arrangement is used again.
     """
 
     weights = WEIGHTS
@@ -67,29 +75,33 @@ class EvidenceView:
         VOTE: 1.0,
         BOTH: 1.0,
         PRESENT: 1.0,
+        COUNT: 1.0,
         WORDS: 1.0,
         NEAREST: 0.0,
         CHARACTERS: 0.0,
         PROTOTYPE: 0.0,
     }
 
-    def __init__(self, base: BaseViews, rows: EvidenceRows) -> None:
+    def __init__(self, base: BaseViews, rows: EvidenceRows, *, grown_from: EvidenceView | None = None) -> None:
         self._base = base
         self.rows = rows
-        order = np.argsort(rows.nodes, kind="stable")
-        maxima = RowMaxima.of(rows.nodes[order].astype(np.int32))
-        self._maxima = maxima
-        self._order = order[maxima.order]
-        self._products = RowProducts(rows.vectors)
+        self._blocks: tuple[EvidenceBlock, ...] = _arranged(rows, grown_from._blocks if grown_from else ())
+        self._groups: _Groups = _Groups.of(rows, base) if grown_from is None else grown_from._groups.grown(rows, base)
+        self._words: dict[Grams, EvidenceWords] = {}
+        self._counting = threading.Lock()
+        if grown_from is not None:
+            added = rows.store.texts[len(grown_from.rows) : len(rows)]
+            self._words = {grams: self._grown(known, added) for grams, known in grown_from._words.items()}
 
     @property
     def version(self) -> str:
         """Version of the evidence."""
-        return self.rows.evidence.version
+        return self.rows.version
 
     def with_more(self, texts: Sequence[str], codes: Sequence[str], vectors: NDArray[np.float32]) -> EvidenceView:
         """The view of these and more corrections; `vectors` are float32[k, d] unit rows."""
-        return EvidenceView(self._base, self.rows.extended(texts, codes, vectors, self._base.tree.position))
+        rows = self.rows.extended(texts, codes, vectors, self._base.tree.position)
+        return EvidenceView(self._base, rows, grown_from=self)
 
     def blocks(self, query: Query, known: KnownBlocks) -> dict[str, Block]:
         """See `added_views.AddedView.blocks`."""
@@ -97,17 +109,19 @@ class EvidenceView:
 
     def features(self, query: Query, known: KnownBlocks, own: sparse.csr_array | None) -> dict[str, Block]:
         """The features; `own` sparse [e, b] marks rows that are left out for a text (to score evidence by the rest)."""
-        nodes = self._maxima.groups
-        similar = self._similarities(query.vectors)
-        characters = self._characters.similarities(query.texts, query.shortness).toarray()
-        words = self._words.similarities(query.texts, query.shortness).toarray()
-        counts = np.repeat(self._counts[:, None], len(query), axis=1)
+        nodes = self._groups.nodes
+        similar = np.empty((len(self.rows), len(query)), np.float32)
+        for block in self._blocks:
+            block.similarities(query.vectors, similar)
+        characters = self._of_kind("character").similarities(query.texts, query.shortness)
+        words = self._of_kind("word").similarities(query.texts, query.shortness)
+        counts = np.repeat(self._groups.counts[:, None], len(query), axis=1)
         prototype = self._prototype(similar, known.whole[nodes], own)
         if own is not None:
             places, columns = own.nonzero()
             similar[places, columns] = _GONE
             characters[columns, places] = words[columns, places] = 0
-            counts -= (self._gather @ own).toarray()
+            counts -= self._own_of_groups(own)
         fade = counts / (counts + np.float32(_HALF))
         best = known.best_text[nodes]
         nearest = self._nearest(similar)
@@ -120,33 +134,39 @@ class EvidenceView:
             VOTE: self._vote(np.ascontiguousarray(similar.T) + characters) * fade,
             BOTH: np.maximum(nearest, best) * nearest_characters * fade,
             PRESENT: fade,
+            COUNT: np.log1p(counts),
         }
         return {name: Block(values.astype(np.float32, copy=False), nodes) for name, values in found.items()}
-
-    def _similarities(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosines with all corrections, float32[e, b]."""
-        similar = np.empty((len(self.rows), vectors.shape[0]), np.float32)
-        for start in range(0, vectors.shape[0], BATCH):
-            similar[:, start : start + BATCH] = self._products(vectors[start : start + BATCH])
-        return similar
 
     def _prototype(
         self, similar: NDArray[np.float32], whole: NDArray[np.float32], own: sparse.csr_array | None
     ) -> NDArray[np.float32]:
         """Cosine with the shrunk prototype, less that with the node's own texts, float32[g, b]."""
-        sums = self._gather @ similar
-        squares = np.repeat(self._squares[:, None], similar.shape[1], axis=1)
+        sums: NDArray[np.float32] = np.zeros((self._groups.nodes.size, similar.shape[1]), np.float32)
+        for block in self._blocks:
+            sums[self._groups.place[block.nodes]] += block.sums(similar)
+        squares = np.repeat(self._groups.squares[:, None], similar.shape[1], axis=1)
         if own is not None:  # equal texts have equal vectors, so taking one out is a matter of numbers
-            gone = (self._gather @ own).toarray()
-            squares -= 2 * gone * (sums + _OWN_TEXTS * whole) - gone**2
-            sums = sums - gone
-        lengths = np.sqrt(np.maximum(squares, 1e-6))
-        cosines: NDArray[np.float32] = (sums + np.float32(_OWN_TEXTS) * whole) / lengths - whole
-        return cosines
+            gone = self._own_of_groups(own)
+            squares -= 2 * gone * (sums + np.float32(_OWN_TEXTS) * whole) - gone**2
+            sums -= gone
+        lengths: NDArray[np.float32] = np.sqrt(np.maximum(squares, np.float32(1e-6)))
+        return np.asarray((sums + np.float32(_OWN_TEXTS) * whole) / lengths - whole, np.float32)
+
+    def _own_of_groups(self, own: sparse.csr_array) -> NDArray[np.float32]:
+        """Marked rows of each node, float32[g, b]."""
+        rows, columns = own.nonzero()
+        marked: NDArray[np.float32] = np.zeros((self._groups.nodes.size, own.shape[1]), np.float32)
+        np.add.at(marked, (self._group[rows], columns), 1)
+        return marked
 
     def _nearest(self, similar: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Largest value of each node, float32[g, b]; `similar` is float32[e, b]."""
-        return np.maximum(self._maxima(similar[self._order]), 0)
+        """Largest value of each node, at least 0, float32[g, b]; `similar` is float32[e, b]."""
+        found = np.zeros((self._groups.nodes.size, similar.shape[1]), np.float32)
+        for block in self._blocks:
+            places = self._groups.place[block.nodes]
+            found[places] = np.maximum(found[places], block.maxima(similar))
+        return found
 
     def _vote(self, similar: NDArray[np.float32]) -> NDArray[np.float32]:
         """Share of the nearest corrections that speak for each node, float32[g, b]; `similar` is float32[b, e]."""
@@ -159,48 +179,41 @@ class EvidenceView:
         votes = np.exp(np.float32(_STEEPNESS) * (values - values.max(axis=1, keepdims=True)))
         votes /= votes.sum(axis=1, keepdims=True)
         columns = np.repeat(np.arange(size), count)
-        shape = (self._maxima.groups.size, size)
+        shape = (self._groups.nodes.size, size)
         return sparse.csr_array((votes.ravel(), (self._group[nearest.ravel()], columns)), shape=shape).toarray()
 
     @cached_property
-    def _group(self) -> NDArray[np.int64]:
-        """int64[e]: place of each row's node among those with evidence."""
-        places = np.zeros(len(self._base.tree), np.int64)
-        places[self._maxima.groups] = np.arange(self._maxima.groups.size)
-        return places[self.rows.nodes]
+    def _group(self) -> NDArray[np.int32]:
+        """int32[e]: place of each row's node among those with evidence."""
+        places: NDArray[np.int32] = self._groups.place[self.rows.nodes]
+        return places
 
-    @cached_property
-    def _gather(self) -> sparse.csr_array:
-        """float32 sparse [g, e]: 1 where a row belongs to a node."""
-        size = len(self.rows)
-        shape = (self._maxima.groups.size, size)
-        return sparse.csr_array((np.ones(size, np.float32), (self._group, np.arange(size))), shape=shape)
+    def _of_kind(self, grams: Grams) -> EvidenceWords:
+        """The n-grams of the rows, counted when they are first asked for."""
+        with self._counting:
+            if grams not in self._words:
+                parts = [Postings.of(self.rows.store.texts[block.start : block.end], grams) for block in self._blocks]
+                self._words[grams] = EvidenceWords.of(parts, *self._base.frequencies(grams), grams)
+            return self._words[grams]
 
-    @cached_property
-    def _counts(self) -> NDArray[np.float32]:
-        """float32[g]: corrections of each node."""
-        return np.bincount(self._group, minlength=self._maxima.groups.size).astype(np.float32)
-
-    @cached_property
-    def _squares(self) -> NDArray[np.float32]:
-        """float32[g]: squared length of each prototype."""
-        prototypes = self._gather @ self.rows.vectors
-        prototypes += np.float32(_OWN_TEXTS) * self._base.index.whole_vectors[self._maxima.groups]
-        return np.asarray(np.einsum("gd,gd->g", prototypes, prototypes), np.float32)
-
-    @cached_property
-    def _characters(self) -> EvidenceWords:
-        return EvidenceWords(self.rows.characters, *self._base.frequencies("character"), "character")
-
-    @cached_property
-    def _words(self) -> EvidenceWords:
-        return EvidenceWords(self.rows.words, *self._base.frequencies("word"), "word")
+    def _grown(self, known: EvidenceWords, added: Sequence[str]) -> EvidenceWords:
+        """Counted n-grams with those of further rows, in parts as the blocks are."""
+        new = Postings.of(added, known.grams)
+        parts: list[Postings] = []
+        left = [*known.parts, new]
+        for block in self._blocks:
+            own = left.pop(0)
+            while own.rows.shape[0] < len(block):
+                own = own.joined(left.pop(0))
+            parts.append(own)
+        return known.with_rows(new, parts)
 
     @cached_property
     def means(self) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
         """Nodes with evidence, int64[g] ascending, unit means of their corrections, float32[g, d], and counts, float32[g]."""
-        order = np.argsort(self._maxima.groups)
-        return self._maxima.groups[order], unit_rows(self._gather @ self.rows.vectors)[order], self._counts[order]
+        order = np.argsort(self._groups.nodes)
+        sums = _sums(self.rows, self._group, self._groups.nodes.size)
+        return self._groups.nodes[order], unit_rows(sums)[order], self._groups.counts[order]
 
     def nearest_row(self, vector: NDArray[np.float32], node: int) -> tuple[int, float] | None:
         """The correction at or below a node that is nearest to a vector, and its cosine; None without any."""
@@ -210,3 +223,72 @@ class EvidenceView:
         cosines = self.rows.vectors[inside] @ vector
         best = int(np.argmax(cosines))
         return int(inside[best]), float(cosines[best])
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """The g nodes with evidence.
+
+    Attributes:
+        nodes: int64[g], in the order in which they got their first correction.
+        place: int32[n], place of each node in `nodes`; -1 = no evidence.
+        counts: float32[g], corrections of each.
+        squares: float32[g], squared length of each prototype.
+    """
+
+    nodes: NDArray[np.int64]
+    place: NDArray[np.int32]
+    counts: NDArray[np.float32]
+    squares: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, rows: EvidenceRows, base: BaseViews) -> _Groups:
+        """The nodes of all rows."""
+        nodes = np.unique(rows.nodes)
+        place = np.full(len(base.tree), -1, np.int32)
+        place[nodes] = np.arange(nodes.size, dtype=np.int32)
+        owners = place[rows.nodes]
+        counts = np.bincount(owners, minlength=nodes.size).astype(np.float32)
+        return cls(nodes, place, counts, _squares(_sums(rows, owners, nodes.size), nodes, base))
+
+    def grown(self, rows: EvidenceRows, base: BaseViews) -> _Groups:
+        """The nodes after some rows more."""
+        added = rows.nodes[int(self.counts.sum()) :]
+        fresh = np.unique(added[self.place[added] < 0])
+        nodes, place = np.concatenate((self.nodes, fresh)), self.place.copy()
+        place[fresh] = np.arange(self.nodes.size, nodes.size, dtype=np.int32)
+        counts = np.concatenate((self.counts, np.zeros(fresh.size, np.float32)))
+        np.add.at(counts, place[added], 1)
+        squares = np.concatenate((self.squares, np.zeros(fresh.size, np.float32)))
+        for node in np.unique(added).tolist():
+            total = rows.vectors[np.flatnonzero(rows.nodes == node)].sum(axis=0, keepdims=True)
+            squares[place[node]] = _squares(total, np.array([node]), base)[0]
+        return _Groups(nodes, place, counts, squares)
+
+
+def _squares(sums: NDArray[np.float32], nodes: NDArray[np.int64], base: BaseViews) -> NDArray[np.float32]:
+    """Squared lengths of prototypes whose corrections have these sums, float32[g]."""
+    prototypes = sums + np.float32(_OWN_TEXTS) * base.index.whole_vectors[nodes]
+    return np.asarray(np.einsum("gd,gd->g", prototypes, prototypes), np.float32)
+
+
+def _sums(rows: EvidenceRows, owners: NDArray[np.int32], groups: int) -> NDArray[np.float32]:
+    """Sums of the vectors of each node, float32[g, d]."""
+    ones, shape = np.ones(len(rows), np.float32), (groups, len(rows))
+    sums: NDArray[np.float32] = sparse.csr_array((ones, (owners, np.arange(len(rows)))), shape=shape) @ rows.vectors
+    return sums
+
+
+def _arranged(rows: EvidenceRows, known: Sequence[EvidenceBlock]) -> tuple[EvidenceBlock, ...]:
+    """The rows in blocks, those of `known` that are still as they were among them."""
+    before = [block.start for block in known]
+    end = known[-1].end if known else 0
+    if known and len(known[-1]) >= SMALLEST_BLOCK and len(rows) > end:
+        before.append(end)
+    starts = block_starts(before, len(rows))
+    ends = [*starts[1:], len(rows)] if starts else []
+    same = {(block.start, block.end): block for block in known}
+    return tuple(
+        same.get((start, stop)) or EvidenceBlock(start, rows.nodes[start:stop], rows.vectors[start:stop])
+        for start, stop in zip(starts, ends, strict=True)
+    )

@@ -167,17 +167,9 @@ class Scorer:
 
     @cached_property
     def _contexts(self) -> dict[bool, sparse.csr_array]:
-        """Per mode float32 [n, m]: whole and path view by their weights, out of the similarities of the single texts.
-
-        Both are weighted means of vectors, and a product with a mean is the mean of the products.
-        """
-        found = {}
-        for mode in (False, True):
-            weights = self.weights.mode(mode)
-            combined = weights.get("whole", 0.0) * self.index.whole_mixture + weights.get("path", 0.0) * self.index.path_mixture
-            combined.eliminate_zeros()
-            found[mode] = sparse.csr_array(combined[:, self.base.order], dtype=np.float32)
-        return found
+        """See `BaseViews.context`, without and with the encoder trusted."""
+        modes = {mode: self.weights.mode(mode) for mode in (False, True)}
+        return {mode: self.base.context(own.get("whole", 0.0), own.get("path", 0.0)) for mode, own in modes.items()}
 
     def features(self, query: Query) -> dict[str, Block]:
         """Every feature of the fusion without its weight; `negative_examples` is already the share of `best_text` lost."""

@@ -14,7 +14,6 @@ from scipy import sparse
 
 from taxomind_assets.classification.evidence_view import EvidenceView
 from taxomind_assets.learning.evidence import Evidence
-from taxomind_assets.views.texts import normalise
 
 if TYPE_CHECKING:
     from taxomind_assets.classification.added_views import Block, KnownBlocks
@@ -33,13 +32,13 @@ class UnseenEvidence(EvidenceView):
     """
 
     def __init__(self, base: BaseViews, rows: EvidenceRows) -> None:
-        # Without places no text is found word for word, so none is answered by its own correction.
-        super().__init__(base, replace(rows, places={}))
-        self._own = rows.places
+        # No text is found word for word, so none is answered by its own correction.
+        super().__init__(base, replace(rows, finds=False))
+        self._told = rows
 
     def blocks(self, query: Query, known: KnownBlocks) -> dict[str, Block]:
         """As `EvidenceView.blocks`, with the corrections of each text itself left out."""
-        marked = [(row, column) for column, text in enumerate(query.texts) for row in self._own.get(normalise(text), ())]
+        marked = [(row, column) for column, text in enumerate(query.texts) for row in self._told.rows_of(text)]
         if not marked:
             return self.features(query, known, None)
         rows, columns = np.array(marked, np.int64).T

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def row_number(code: str, text: str) -> int:
+    """A number below 2**256 that stands for one correction; the sum of all stands for the evidence, in whatever order."""
+    return int.from_bytes(hashlib.sha256(f"{code}\x1f{text}".encode()).digest())
+
+
+def version_of(total: int, rows: int) -> str:
+    """12 hex digits that stand for rows whose `row_number`s sum up to `total` (a hash of a multiset: Clarke et al., 2003,
+    "Incremental multiset hash functions"); '' without rows."""
+    return hashlib.sha256(f"{rows}:{total}".encode()).hexdigest()[:12] if rows else ""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """e corrections that count. A text that several people placed has a row for each of them, at the same node or at another.
@@ -51,12 +62,7 @@ class Evidence:
     @cached_property
     def version(self) -> str:
         """12 hex digits over texts and codes; '' without evidence."""
-        if not self.texts:
-            return ""
-        digest = hashlib.sha256()
-        for code, text in zip(self.codes, self.texts, strict=True):
-            digest.update(f"{code}\x1f{text}\x1e".encode())
-        return digest.hexdigest()[:12]
+        return version_of(sum(map(row_number, self.codes, self.texts)), len(self))
 
     def sums(self) -> tuple[list[str], NDArray[np.float64], NDArray[np.int64]]:
         """The g codes with evidence, the sums of their vectors, float64[g, d], and their counts, int64[g]."""

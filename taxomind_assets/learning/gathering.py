@@ -176,9 +176,10 @@ def _write(
     state: EvidenceState,
 ) -> tuple[set[Held], set[Held]]:
     held = [Held(found.correction_id, found.code or "", found.text) for found in applied]
-    log, added, removed = with_version(_log(outputs, key), held, evidence.version, datetime.now(UTC))
+    before = _log(outputs, key)
+    log, added, removed = with_version(before, held, evidence.version, datetime.now(UTC))
     digest = state.digest()
-    if added or removed:
+    if log.num_rows != before.num_rows:
         outputs.write(VERSIONS, key, log)
     outputs.write(REVIEWS, key, reviews, digest=digest)
     ids, codes, texts = zip(*held, strict=True) if held else ((), (), ())

@@ -56,14 +56,15 @@ def with_version(log: pa.Table, held: Collection[Held], version: str, now: datet
         now: when it was made.
 
     Returns:
-        (log, what was added, what was removed since the version before); the log is the same when nothing changed.
+        (log, what was added, what was removed since the version before); the log is the same when nothing changed, and has
+        a further entry without changes when another release of taxomind gave the same evidence another name.
     """
     import pyarrow as pa
 
     rows = sorted(log.to_pylist(), key=lambda row: int(row["number"]))
     former, current = held_by(rows), set(held)
     added, removed = current - former, former - current
-    if not added and not removed:
+    if not added and not removed and version == (rows[-1]["evidence_version"] if rows else ""):
         return log, added, removed
     row = {
         "number": int(rows[-1]["number"]) + 1 if rows else 1,

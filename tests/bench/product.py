@@ -32,13 +32,13 @@ def classifier_of(task: Task, pool: Sequence[Text], promise: float = PROMISES[0]
         return classifier
     rows = [(clean(text.text), code) for text in pool for code in text.codes]
     texts, codes = [text for text, _ in rows], [code for _, code in rows]
-    return fit_fusion(classifier.with_evidence(Evidence.of(texts, codes, task.vectors(texts))))
+    return fit_fusion(classifier.with_evidence(Evidence.of(texts, codes, task.index.placed(task.vectors(texts)))))
 
 
 def product(task: Task, pool: Sequence[Text], tests: Sequence[Text]) -> Answered:
     """Answers of the product to the test texts, and where it stops under each promise."""
     texts = [clean(text.text) for text in tests]
-    vectors = task.vectors(texts)
+    vectors = task.index.placed(task.vectors(texts))
     task.vectors([clean(text.text) for text in pool])  # embedded once; only learning is timed
     start = time.process_time()
     classifier = classifier_of(task, pool)

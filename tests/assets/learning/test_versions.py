@@ -43,6 +43,14 @@ def test_a_version_is_a_change_and_no_change_is_none():
     assert [item["correction_id"] for item in rows[1]["added"]] == ["c1", "c2"]
 
 
+def test_the_same_evidence_under_another_name_is_a_version_without_changes():
+    log, added, removed = with_version(logged(("v1", [ONE])), [ONE], "another name", NOW)
+    assert (added, removed) == (set(), set())
+    assert held_by(log.to_pylist(), "another name") == held_by(log.to_pylist(), "v1") == {ONE}
+    swapped, added, _ = with_version(logged(("v1", [ONE])), [ONE._replace(correction_id="c9")], "v1", NOW)
+    assert (swapped.num_rows, {item.correction_id for item in added}) == (2, {"c9"})
+
+
 def test_an_unknown_version_names_those_there_are():
     with pytest.raises(Fault) as caught:
         held_by(logged(("v1", [ONE])).to_pylist(), "v9")
