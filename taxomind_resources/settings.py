@@ -155,6 +155,7 @@ class ModelsSettings(_Group):
     node_texts: bool = Field(True, description="train on labels, definitions and examples of the taxonomy as well")
     corrections: bool = Field(True, description="train on corrections as well")
     keep: int = Field(10, ge=1, description="versions that are kept besides the promoted one")
+    vote: bool = Field(True, description="the promoted version takes part in answers; false: it is only asked by itself")
 
 
 class LlmSettings(_Group):

@@ -255,13 +255,17 @@ def promote(
         raise Fault("gate_refused", f"Version {version} may not be put to use: {'; '.join(verdict.reasons)}.", value=version)
     before = place.store.promote(place.key, version)
     write_versions(place.outputs, place.store, place.key)
+    joined = place.join()
     compared = verdict.comparison.to_json() if verdict and verdict.comparison else None
     if session.json:
-        session.print_json({"taxonomy": place.key, "promoted": version, "before": before, "comparison": compared})
+        session.print_json(
+            {"taxonomy": place.key, "promoted": version, "before": before, "comparison": compared, "joined": joined}
+        )
         return
     session.say(f"Version {version} of {place.key} is in use{'' if before is None else f', before it was version {before}'}.")
     if compared:
         session.say(f"On {compared['n']:,} test texts: {compared['verdict']} (p = {compared['p_value']:.3f}).")
+    session.say(_joined_sentence(joined))
 
 
 def rollback(session: Session, *, taxonomy: Taxonomy = None) -> None:
@@ -271,8 +275,9 @@ def rollback(session: Session, *, taxonomy: Taxonomy = None) -> None:
     place = _Place(session, taxonomy)
     used = place.store.rollback(place.key)
     write_versions(place.outputs, place.store, place.key)
+    joined = place.join()
     if session.json:
-        session.print_json({"taxonomy": place.key, "promoted": used})
+        session.print_json({"taxonomy": place.key, "promoted": used, "joined": joined})
     else:
         session.say(
             f"No model of {place.key} is in use now." if used is None else f"Version {used} of {place.key} is in use again."
@@ -407,6 +412,16 @@ class _Place:
         fields = {name: value for name, value in given.items() if name != "preset"}
         chosen_spec(registry(), given.get("preset") or own.preset, **fields)
 
+    def join(self) -> dict[str, Any] | None:
+        """Let the promoted version take part in answers; what came out, None where there is nothing to join."""
+        from taxomind_assets.models.joining import join_promoted
+
+        if not self._session.settings.for_taxonomy(self.key).models.vote:
+            return None
+        found = join_promoted(self.key, self._session.settings, self.outputs, self.embedder)
+        shown = ("number", "choice", "rows", "accuracy", "strength", "familiarity")
+        return None if found is None else {name: getattr(found, name) for name in shown}
+
     def show(self, number: int, compared: dict[str, Any] | None = None) -> None:
         """Print a version."""
         from taxomind_assets.models.stored import EVALUATIONS, part_of
@@ -457,6 +472,16 @@ class _Place:
                 f"\nAgainst version {compared['against']} on {compared['n']:,} test texts: {compared['verdict']} "
                 f"({compared['accuracy_a']:.1%} and {compared['accuracy_b']:.1%}, p = {compared['p_value']:.3f})"
             )
+
+
+def _joined_sentence(joined: dict[str, Any] | None) -> str:
+    if joined is None:
+        return "It does not take part in answers: there is no index, or models.vote is off."
+    if not joined["accuracy"]:
+        return f"It does not take part in answers: {joined['rows']:,} validation texts are too few to weigh its vote."
+    right = ", ".join(f"{who} {share:.1%}" for who, share in joined["accuracy"].items())
+    who = {"both": "it votes beside the router", "model": "it decides, the router breaks ties", "router": "the router decides"}
+    return f"In answers {who[joined['choice']]} (best leaves right on {joined['rows']:,} validation texts: {right})."
 
 
 def _share(value: float | None) -> str:

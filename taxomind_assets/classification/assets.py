@@ -1,6 +1,7 @@
 """CLASSIFICATION: the texts of the inbox, answered."""
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from dagster import AssetExecutionContext, AssetKey, AssetSpec, Config, MaterializeResult, asset
@@ -74,9 +75,29 @@ def stop_calibration(
     not fit all of it anew.
     """
     opened = settings.load(), inbox.open(), outputs.open()
-    result = for_each_key(context, lambda key: _calibrate(key, *opened))
+
+    def calibrate(key: str) -> Written:
+        written = _calibrate(key, *opened)
+        joined = _joined(key, opened[0], opened[2])
+        # A model's weight is learned beside these numbers, so it follows each of them.
+        return replace(written, metadata={**written.metadata, **joined})
+
+    result = for_each_key(context, calibrate)
     outputs.publish()
     return result
+
+
+def _joined(key: str, settings: "Settings", outputs: "Outputs") -> dict[str, Any]:
+    """What joining the promoted model has come to."""
+    from taxomind_assets.models.joining import join_promoted
+    from taxomind_resources.embedding import load_embedder
+
+    own = settings.for_taxonomy(key)
+    found = join_promoted(key, settings, outputs, lambda: load_embedder(own.embedding, settings.data))
+    if found is None:
+        return {}
+    shares = {f"right on validation rows, {who}": share for who, share in found.accuracy.items()}
+    return {"model": f"version {found.number}", "model joined": found.choice, "validation rows": found.rows, **shares}
 
 
 def _calibrate(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs") -> Written:
@@ -89,7 +110,7 @@ def _calibrate(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs
     from taxomind_assets.taxonomy.versions import current_translation
 
     digest, files = inbox.digest(key, "labelled"), inbox.files(key, "labelled")
-    classifier = Classifier.load(key, settings)
+    classifier = Classifier.load(key, settings, model=False)
     evidence = classifier.scorer.evidence
     corrected = len(evidence.rows) if evidence else 0
     row, problem = stored_row(outputs, key, classifier.index.version), read_fitted(outputs, key, classifier.index.version)[1]

@@ -26,6 +26,7 @@ from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.classification.stopping import force_leaf, stop_by_mass
 from taxomind_assets.classification.voters import Voters
 from taxomind_assets.learning.evidence import Evidence
+from taxomind_assets.models.voting import ModelVotes, Vote
 from taxomind_assets.views.adaptation import adapted_embedder
 from taxomind_assets.views.index import NodeIndex
 from taxomind_assets.views.texts import clean
@@ -87,9 +88,17 @@ class Classifier:
 
     @classmethod
     def load(
-        cls, key: str, settings: Settings | None = None, *, data: Path | None = None, version: str | None = None
+        cls,
+        key: str,
+        settings: Settings | None = None,
+        *,
+        data: Path | None = None,
+        version: str | None = None,
+        model: bool = True,
     ) -> Classifier:
         """The classifier of a taxonomy's current index, or of an older `version` that still exists.
+
+        A model that was promoted votes with it, unless `model` is off.
 
         Raises:
             Fault: `index_missing`, `index_stale`, `model_unavailable`, `invalid_key`, and as `open_student`.
@@ -107,7 +116,12 @@ class Classifier:
         classifier = cls(index, embedder, own).with_fitted(stored_fitted(outputs, key, index.version))
         check_student(classifier)
         evidence = stored_evidence(outputs, key, index)
-        return classifier.with_evidence(replace(evidence, vectors=index.placed(evidence.vectors)))
+        classifier = classifier.with_evidence(replace(evidence, vectors=index.placed(evidence.vectors)))
+        if not (model and own.models.vote):
+            return classifier
+        from taxomind_assets.models.joining import stored_vote
+
+        return classifier.with_model(stored_vote(key, shared, index))
 
     def with_calibration(self, calibration: Calibration) -> Classifier:
         """The same classifier with other numbers."""
@@ -125,14 +139,31 @@ class Classifier:
         return self.with_scorer(self.scorer.with_evidence(view))
 
     def with_fitted(self, fitted: Fitted | None) -> Classifier:
-        """The same classifier with fitted weights, voters and calibration in place of any others; None = without."""
+        """The same classifier with fitted weights, voters and calibration in place of any others; None = without.
+
+        A model does not vote in it: its weight was fitted beside other numbers (`with_model`).
+        """
         scorer, own = self.scorer, []
         if fitted is not None and fitted.voters is not None:
             own.append(fitted.voters)
-        others = [view for view in scorer.added if not isinstance(view, Voters)]
+        others = [view for view in scorer.added if not isinstance(view, Voters | ModelVotes)]
         scorer = scorer.with_views([*others, *own]).with_weights(fitted.weights if fitted else None)
         calibration = fitted.calibration if fitted else self.index.calibration
         return Classifier(self.index, self.embedder, self.settings, calibration, scorer=scorer)
+
+    def with_model(self, vote: Vote | None) -> Classifier:
+        """The same classifier with a model voting in it, under the calibration that belongs to both; None = as it is."""
+        if vote is None:
+            return self
+        others = [view for view in self.scorer.added if not isinstance(view, ModelVotes)]
+        scorer = self.scorer.with_views([*others, vote.view])
+        return Classifier(self.index, self.embedder, self.settings, vote.calibration, scorer=scorer)
+
+    @property
+    def model(self) -> Vote | None:
+        """The model that votes, if there is one."""
+        view = next((view for view in self.scorer.added if isinstance(view, ModelVotes)), None)
+        return view and Vote(view, self.calibration)
 
     def learn(self, texts: Sequence[str], codes: Sequence[str]) -> Classifier:
         """The same classifier with further evidence, at once: what exists already is shared, not made anew.
@@ -180,10 +211,11 @@ class Classifier:
     def _calibration_version(self) -> str:
         """12 hex digits over all fitted numbers: of the calibration alone when nothing else is fitted."""
         fitted = self.scorer.fitted
-        if fitted is None:
+        voters = [view.version for view in self.scorer.added if isinstance(view, Voters | ModelVotes)]
+        if fitted is None and not voters:
             return self.calibration.version
-        voters = [view.version for view in self.scorer.added if isinstance(view, Voters)]
-        return hashlib.sha256("".join([self.calibration.version, fitted.version, *voters]).encode()).hexdigest()[:12]
+        parts = [self.calibration.version, fitted.version if fitted else "", *voters]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
 
     def classify(self, texts: Texts, *, vectors: NDArray[np.float32] | None = None) -> pa.Table:
         """Answers for b texts, in their order; identical texts are scored once.

@@ -145,7 +145,7 @@ def fit(classifier: Classifier, texts: Sequence[str] = (), codes: Sequence[Seque
     if found is None:
         return None
     fitted = Fitted(found.plain.index.calibration, found.weights, found.voters, len(found.sample.texts))
-    return replace(fitted, calibration=_calibrated(found.plain.with_fitted(fitted), found.sample, found.labelled))
+    return replace(fitted, calibration=calibrated(found.plain.with_fitted(fitted), found.sample, found.labelled))
 
 
 def fit_without_folds(
@@ -161,7 +161,7 @@ def fit_without_folds(
     classifiers = []
     for fold, scorer in enumerate(found.scorers):
         one, others = found.plain.with_scorer(scorer), np.flatnonzero(found.sample.folds != fold)
-        calibration = _calibrated(one, found.sample.take(others), found.labelled.take(others))
+        calibration = calibrated(one, found.sample.take(others), found.labelled.take(others))
         classifiers.append(one.with_calibration(calibration))
     return classifiers
 
@@ -293,7 +293,8 @@ def _scored(scorers: Sequence[Scorer], sample: Sample) -> LabelledLogits:
     return LabelledLogits(logits, trusted, sample.gold)
 
 
-def _calibrated(classifier: Classifier, sample: Sample, labelled: LabelledLogits) -> Calibration:
+def calibrated(classifier: Classifier, sample: Sample, labelled: LabelledLogits) -> Calibration:
+    """Temperatures, threshold and gate of a classifier, by texts that were scored without having been learned from."""
     tree = classifier.tree
     found = calibrate(
         tree,

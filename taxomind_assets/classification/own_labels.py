@@ -35,12 +35,13 @@ class Unseen:
 
         Args:
             classifier: the one that serves.
-            texts: labelled texts.
+            texts: labelled texts; of a model that votes, none that it was trained on.
             codes: known codes of each.
         """
         if classifier.calibration == classifier.index.calibration and classifier.scorer.fitted is None:
             return cls((unseen(classifier),))
-        return cls(tuple(fit_without_folds(classifier, texts, codes) or (unseen(classifier.with_fitted(None)),)))
+        others = fit_without_folds(classifier, texts, codes) or (unseen(classifier.with_fitted(None)),)
+        return cls(tuple(other.with_model(classifier.model) for other in others))
 
     def under(self, settings: Settings) -> Unseen:
         """The same under other settings of stops and second opinions; what is fitted stays as it is."""

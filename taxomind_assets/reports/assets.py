@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from taxomind_assets.classification.classifier import Classifier
     from taxomind_assets.inputs import RejectedRow
     from taxomind_assets.reports.report import Report
     from taxomind_assets.reports.sources import Labelled
@@ -114,6 +115,7 @@ def _report(key: str, config: ReportConfig, settings: "Settings", inbox: "Inbox"
     digest = report_digest(labelled_digest, classifier.index.version, settings, key, learned)
     translation = current_translation(inbox, outputs, key, classifier.tree.version)
     labelled = _read(files, classifier.tree, classifier.settings, outputs, digest=digest, translation=translation)
+    labelled, left_out = _without_trained(key, classifier, labelled)
     if not labelled.targets.num_rows:
         _clear(key, outputs, digest, keep=[_REJECTED])
         return Written("none", 0, {"note": _NO_TEXTS.format(key=key), **_input(labelled)})
@@ -126,9 +128,31 @@ def _report(key: str, config: ReportConfig, settings: "Settings", inbox: "Inbox"
         **_headline(classifier.tree, report),
         **_comparison(report),
         **_input(labelled),
+        **left_out,
         **drawn,
     }
     return Written(report.report_id, report.errors.num_rows, metadata)
+
+
+def _without_trained(key: str, classifier: "Classifier", labelled: "Labelled") -> tuple["Labelled", dict[str, Any]]:
+    """Without the texts that the model which votes was trained on or chosen by: it would be measured against itself."""
+    from dataclasses import replace
+
+    from taxomind_assets.models.splits import identity
+    from taxomind_assets.models.training import trained_texts
+    from taxomind_resources.model_store import ModelStore
+
+    if classifier.model is None:
+        return labelled, {}
+    number = classifier.model.view.number
+    known = trained_texts(ModelStore(classifier.settings.data).folder(key, number))
+    unseen = [f"{identity(text):016x}" not in known for text in labelled.targets["text"].to_pylist()]
+    left_out = len(unseen) - sum(unseen)
+    targets = labelled.targets.filter(unseen)
+    return replace(labelled, targets=targets), {
+        "model that votes": number,
+        "texts left out, since it was trained on them": left_out,
+    }
 
 
 def _clear(key: str, outputs: "Outputs", digest: str, keep: "Sequence[str]" = ()) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +11,9 @@ import pytest
 
 from taxomind_assets.models.contracts import Batch, Surroundings
 from taxomind_assets.models.fitting import Examples
-from taxomind_assets.models.labelled import Gathered, settle
-from taxomind_assets.models.splits import NOT_SAID, Shares
 from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
 from taxomind_resources.embedding import Embedder
-
-#: Code, parent and words of the nodes: two branches, one of which has a third level.
-NODES = (
-    ("animals", None, ("creature", "beast")),
-    ("cat", "animals", ("cat", "kitten", "purring")),
-    ("dog", "animals", ("dog", "puppy", "barking")),
-    ("food", None, ("meal", "dish")),
-    ("bread", "food", ("bread", "loaf", "baked")),
-    ("soup", "food", ("soup", "broth", "ladled")),
-    ("hot", "soup", ("steaming", "boiling", "hot")),
-    ("cold", "soup", ("chilled", "icy", "gazpacho")),
-)
-_BEGINNINGS = ("the", "a very", "one small", "our old", "this fine", "some other")
-_ENDS = ("was here", "came today", "is near the house", "was seen again")
+from tests.assets.models.things import LEAVES, NODES, labelled_table, rows_of
 
 
 @pytest.fixture(scope="session")
@@ -44,21 +28,6 @@ def tree() -> Taxonomy:
     return Taxonomy.build("things", found, version="1" * 12)
 
 
-def rows_of(codes: tuple[str, ...], every: int = 1) -> list[tuple[str, str]]:
-    """Texts with codes, in an order that mixes codes."""
-    words = {code: own for code, _, own in NODES}
-    texts = [
-        (f"{begin} {word} {end}", code)
-        for begin, end in product(_BEGINNINGS, _ENDS)
-        for code in codes
-        for word in words[code][:2]
-    ]
-    return texts[::every]
-
-
-LEAVES = ("cat", "dog", "bread", "hot", "cold")
-
-
 @pytest.fixture(scope="session")
 def examples(tree: Taxonomy) -> Examples:
     """240 texts of leaves, and 48 that stop at `food`."""
@@ -71,14 +40,6 @@ def examples(tree: Taxonomy) -> Examples:
 def labelled(tree: Taxonomy) -> pa.Table:
     """`models.labelled_texts` of the same texts, with drawn splits."""
     return labelled_table(tree, rows_of((*LEAVES, "food")))
-
-
-def labelled_table(tree: Taxonomy, rows: list[tuple[str, str]], shares: Shares | None = None) -> pa.Table:
-    """Rows as `models.labelled_texts`."""
-    gathered = Gathered()
-    given = [(str(place), text, "en", code) for place, (text, code) in enumerate(rows)]
-    gathered.add(tree, given, [(NOT_SAID, "")] * len(rows), "texts.csv")
-    return settle(tree, gathered, shares or Shares(0.15, 0.15, 1)).table
 
 
 @pytest.fixture(scope="session")

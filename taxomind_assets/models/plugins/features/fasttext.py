@@ -87,7 +87,9 @@ class FastText:
                 )
             except (RuntimeError, ValueError) as error:
                 what = "No word vectors can be trained on these texts."
-                raise Fault("invalid_input", what, value=str(error)[:200], allowed="more texts, or a lower min_count") from error
+                raise Fault(
+                    "invalid_input", what, value=str(error)[:200], allowed="more texts, or a lower min_count"
+                ) from error
         found = trained.wv
         # In the precision in which they are kept, so that a model answers alike before and after.
         words, vectors, runs = found.index_to_key, found.vectors.astype(np.float16), found.vectors_ngrams.astype(np.float16)
