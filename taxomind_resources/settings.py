@@ -238,7 +238,13 @@ class GrowthSettings(_Group):
     long_min_days: int = Field(14, ge=0, description="whole days between first and last text in the second window")
     low_confidence: float = Field(0.35, ge=0, le=1, description="answers below this probability count as not fitting")
     clusters: bool = Field(True, description="group texts that do not fit and name the groups by their words")
-    most_texts: int = Field(5000, ge=10, description="texts that do not fit which are grouped, the newest first")
+    group_probability: float = Field(
+        0.4,
+        ge=0,
+        le=1,
+        description="probability of being a missing node that a group needs; lower finds more, and more wrong ones",
+    )
+    most_texts: int = Field(5000, ge=10, description="texts that are grouped: those that do not fit, then the newest others")
     trials: int = Field(10, ge=0, description="candidates that are tried out when they are found")
     skip_cooldown_days: int = Field(7, ge=0, description="days for which a skipped candidate is not shown")
     store_titles: bool = Field(True, description="keep titles and texts in growth.observations; false: ids alone, no groups")

@@ -326,7 +326,7 @@ def zero_usage(
 
 def show_candidate(session: Session, row: Mapping[str, Any], number: str = "") -> None:
     """A candidate with all that a person needs to decide."""
-    from taxomind_assets.growth.detector import PARENT_RULES
+    from taxomind_assets.growth.placing import PARENT_RULES
     from taxomind_assets.growth.trial import Trial
 
     session.say(styled("\n{number}[bold]{label}[/]  [dim]{where}[/]", number=number, label=row["label"], where=_where(row)))

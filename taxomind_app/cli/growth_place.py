@@ -117,8 +117,8 @@ class GrowthPlace:
         """What would change if a candidate were added."""
         from taxomind_assets.classification.classifier import Classifier
         from taxomind_assets.growth.file_edits import NewNode
-        from taxomind_assets.growth.gathering import probe_of
         from taxomind_assets.growth.trial import try_node
+        from taxomind_assets.growth.usage import probe_of
 
         classifier = Classifier.load(self.key, self.settings)
         tree, parent = classifier.tree, row["parent_code"]
@@ -135,7 +135,7 @@ class GrowthPlace:
 
     def unused(self, since: datetime | None) -> tuple[list[dict[str, Any]], int]:
         """(nodes that no stored answer uses, answers that were counted)."""
-        from taxomind_assets.growth.gathering import used_nodes
+        from taxomind_assets.growth.usage import used_nodes
         from taxomind_assets.taxonomy.stored import stored_taxonomy
 
         tree = stored_taxonomy(self.outputs, self.key)

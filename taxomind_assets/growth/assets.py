@@ -113,7 +113,7 @@ def growth_candidates(
 def _observe(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs") -> Written:
     import hashlib
 
-    from taxomind_assets.growth.gathering import OBSERVATIONS, observe
+    from taxomind_assets.growth.observing import OBSERVATIONS, observe
 
     found = observe(key, settings, inbox, outputs)
     state = "\n".join(f"{part}:{outputs.digest(OBSERVATIONS, key, part)}" for part in outputs.parts(OBSERVATIONS, key))

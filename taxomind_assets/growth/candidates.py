@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from taxomind_assets.growth.detector import Candidate, proposed_code
+from taxomind_assets.growth.detector import Candidate
 from taxomind_assets.growth.file_edits import NewNode
 from taxomind_assets.growth.misfits import middle_of
+from taxomind_assets.growth.placing import proposed_code
 from taxomind_assets.growth.trial import Probe, Trial, try_node
 from taxomind_assets.taxonomy.tree import Taxonomy
 

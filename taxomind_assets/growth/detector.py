@@ -13,34 +13,21 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 
-from taxomind_assets.growth.normalise import PATH_SIGNS, PLAIN_WORDS, SEGMENT, Words, comparison_key, is_generic
-from taxomind_assets.growth.observations import Observation, is_catch_all
-from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
+from taxomind_assets.growth.known_forms import KnownForms
+from taxomind_assets.growth.normalise import PLAIN_WORDS, Words, comparison_key, is_generic
+from taxomind_assets.growth.observations import Observation
+from taxomind_assets.growth.placing import Parent, missing_parents, parent_of
+from taxomind_assets.taxonomy.tree import Taxonomy
 
 if TYPE_CHECKING:
     from taxomind_resources.settings import GrowthSettings
 
-ParentRule = Literal["written", "key", "texts", "root", "missing"]
-#: Why a parent, in words.
-PARENT_RULES: Final[Mapping[ParentRule, str]] = {
-    "written": "the label names it",
-    "key": "the label begins with its name, and half of the texts lie below it",
-    "texts": "most of its texts lie below it",
-    "root": "the texts lie in different places",
-    "missing": "the label names a parent that does not exist",
-}
 Window = Literal["short", "long"]
 #: Rows later than now by more than this are a mistake of some clock.
 _FUTURE: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 _TITLES: Final = 3
 _MOST_TEXTS: Final = 200
-#: Share of the texts that must lie below a parent.
-_TEXTS_SHARE: Final = 0.8
-_KEY_SHARE: Final = 0.5
-#: The same for groups of texts that fit nowhere: their nearest leaves scatter over the right branch and others (measured).
-_CLUSTER_SHARE: Final = 0.4
-_LEAST_SHARE: Final = 1e-9
 _BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -93,16 +80,6 @@ class Rules:
 
 
 _DEFAULT_RULES: Final = Rules()
-
-
-@dataclass(frozen=True)
-class Parent:
-    """Where a new node would hang. `code` None = at the top; `label`: of a parent that is missing, the name proposed."""
-
-    code: str | None
-    label: str
-    exists: bool
-    rule: ParentRule
 
 
 @dataclass(frozen=True)
@@ -208,8 +185,11 @@ def detect(
             if key not in found and candidate.count >= rules.min_count and candidate.day_span >= window.min_days:
                 found[key] = candidate
     for candidate in list(found.values()):
-        for missing in _missing_parents(candidate, forms):
-            found.setdefault(missing.key, missing)
+        if candidate.parent.rule == "missing":
+            spelling = Counter(" ".join(row.proposed_label.split()) for row in candidate.rows).most_common(1)[0][0]
+            # None is made silently: a middle node that a written path lacks is a candidate of its own.
+            for key, label, parent in missing_parents(spelling, forms):
+                found.setdefault(key, replace(candidate, key=key, label=label, parent=parent))
     wanted = grouping.hints(listed)
     candidates = sorted(
         (own for own in found.values() if own.key not in grouping.rejected), key=lambda own: (-own.count, own.key)
@@ -218,38 +198,19 @@ def detect(
     return Detected(tuple(candidates), wanted, len(every) - len(listed), divergent)
 
 
-class KnownForms:
-    """Names that existing nodes are known by: label, aliases, code, and every trailing part of the path of labels."""
+def wished_texts(
+    rows: Iterable[Observation], tree: Taxonomy, now: datetime, rules: Rules = _DEFAULT_RULES, rejected: Collection[str] = ()
+) -> dict[str, list[Observation]]:
+    """The texts of the longest window for which somebody wished a label that is new, by comparison key.
 
-    def __init__(self, tree: Taxonomy, words: Words) -> None:
-        self.tree = tree
-        self.words = words
-        self.nodes: dict[str, int] = {}
-        #: Names of the node itself, without parts of paths.
-        self.names: dict[str, int] = {}
-
-    @classmethod
-    def of(cls, tree: Taxonomy, words: Words = PLAIN_WORDS) -> KnownForms:
-        """The forms of a taxonomy; of equal forms that of the node nearest to the top counts."""
-        forms = cls(tree, words)
-        for place in np.argsort(tree.depths, kind="stable").tolist():
-            node = tree.nodes[place]
-            for text in node.texts:
-                for name in (text.label, *text.aliases):
-                    forms.names.setdefault(forms.key(name, text.language), place)
-            forms.names.setdefault(forms.key(node.code), place)
-        forms.nodes.update(forms.names)
-        for place in range(len(tree)):
-            keys = [forms.key(label) for label in tree.path_labels(place)]
-            for start in range(len(keys) - 1):
-                forms.nodes.setdefault(SEGMENT.join(filter(None, keys[start:])), place)
-        for known in (forms.names, forms.nodes):
-            known.pop("", None)
-        return forms
-
-    def key(self, label: str, language: str = "") -> str:
-        """The comparison key under the words of this taxonomy."""
-        return comparison_key(label, language, self.words)
+    Args:
+        rows: observations, in the order in which they were made.
+        tree, now, rules, rejected: as for `detect`.
+    """
+    grouping = _Grouping(KnownForms.of(tree, rules.words), frozenset(rejected), rules.words)
+    since, until = now - rules.days * _DAY, now + _FUTURE
+    inside = [row for row in rows if row.observed_at is None or since <= row.observed_at <= until]
+    return {key: list(group.newest.values()) for key, group in grouping.groups(inside).items()}
 
 
 @dataclass
@@ -334,130 +295,3 @@ def _candidate(key: str, group: _Group, forms: KnownForms, window: Window, total
         share=min(len(rows) / max(total, 1), 1.0),
         rows=tuple(rows),
     )
-
-
-def parent_of(key: str, spelling: str, rows: Sequence[Observation], forms: KnownForms) -> tuple[str, Parent]:
-    """Label and parent of a new node: what the proposer wrote, else what its key says, else where its texts lie.
-
-    Args:
-        key: its comparison key.
-        spelling: as it was proposed, perhaps with signs of a path (`Tech > AI`).
-        rows: its texts.
-        forms: names of the existing nodes.
-    """
-    parts = [part.strip() for part in PATH_SIGNS.split(spelling) if part.strip()]
-    if len(parts) > 1:
-        return _written_parent(parts, forms)
-    tree = forms.tree
-    below = _texts_below(tree, rows)
-    segments = key.split(SEGMENT)
-    for length in range(len(segments) - 1, 0, -1):
-        place = forms.names.get(SEGMENT.join(segments[:length]))
-        if place is not None and below[place] >= _KEY_SHARE * len(rows):
-            return spelling, _existing(tree, place, "key")
-    is_cluster = all(row.source == "cluster" for row in rows)
-    place = _deepest(tree, below, len(rows), is_cluster=is_cluster)
-    return spelling, _existing(tree, place, "texts") if place != ROOT else Parent(None, "", exists=True, rule="root")
-
-
-def _written_parent(parts: Sequence[str], forms: KnownForms) -> tuple[str, Parent]:
-    """Of a written path: the last part, below the longest beginning that exists; else the part before it is missing."""
-    place = _known_beginning(parts[:-1], forms)
-    if place is not None and place[1] == len(parts) - 1:
-        return parts[-1], _existing(forms.tree, place[0], "written")
-    above = forms.tree.codes[place[0]] if place else None
-    return parts[-1], Parent(above, parts[-2], exists=False, rule="missing")
-
-
-def _known_beginning(parts: Sequence[str], forms: KnownForms) -> tuple[int, int] | None:
-    """(node, number of parts) of the longest beginning of a written path that is an existing path or label."""
-    keys = [forms.key(part) for part in parts]
-    for length in range(len(keys), 0, -1):
-        place = forms.nodes.get(SEGMENT.join(keys[:length]))
-        if place is not None:
-            return place, length
-    return None
-
-
-def _missing_parents(candidate: Candidate, forms: KnownForms) -> list[Candidate]:
-    """The middle nodes that a written path lacks, as candidates of their own: none is made silently."""
-    if candidate.parent.rule != "missing":
-        return []
-    spelling = Counter(" ".join(row.proposed_label.split()) for row in candidate.rows).most_common(1)[0][0]
-    parts = [part.strip() for part in PATH_SIGNS.split(spelling) if part.strip()][:-1]
-    known = _known_beginning(parts, forms)
-    found = []
-    for length in range((known[1] if known else 0) + 1, len(parts) + 1):
-        label, parent = parts[length - 1], Parent(None, "", exists=True, rule="root")
-        if length > 1:
-            label, parent = _written_parent(parts[:length], forms)
-        key = SEGMENT.join(forms.key(part) for part in parts[:length])
-        if key and key not in forms.nodes:
-            found.append(replace(candidate, key=key, label=label, parent=parent))
-    return found
-
-
-def _existing(tree: Taxonomy, place: int, rule: ParentRule) -> Parent:
-    return Parent(tree.codes[place], tree.nodes[place].label, exists=True, rule=rule)
-
-
-def _texts_below(tree: Taxonomy, rows: Sequence[Observation]) -> np.ndarray:
-    """int64[n]: texts whose primary node lies at or below each node."""
-    own = np.zeros(len(tree) + 1, np.int64)
-    for row in rows:
-        place = tree.position.get(row.primary_code or "")
-        if place is not None:
-            own[place + 1] += 1
-    running = np.cumsum(own)
-    return np.asarray(running[tree.ends] - running[:-1])
-
-
-def _deepest(tree: Taxonomy, below: np.ndarray, texts: int, *, is_cluster: bool) -> int:
-    """The deepest node above or equal to those of enough texts; of a catch-all its parent.
-
-    A leaf on the lowest level of a tree of several levels, or the nearest leaf of a group, gives way to its parent: the new
-    node stands beside it.
-    """
-    share = _CLUSTER_SHARE if is_cluster else _TEXTS_SHARE
-    enough = np.flatnonzero(below >= max(share * texts, _LEAST_SHARE))
-    if not enough.size:
-        return ROOT
-    # Of equally deep nodes the one with most texts.
-    place = int(enough[np.lexsort((-below[enough], -tree.depths[enough]))[0]])
-    if tree.is_leaf[place] and (is_cluster or (tree.depth > 1 and tree.depths[place] == tree.depth)):
-        place = int(tree.parents[place])
-    while place != ROOT and is_catch_all(tree.nodes[place].label):
-        place = int(tree.parents[place])
-    return place
-
-
-def proposed_code(label_key: str, parent_code: str | None, tree: Taxonomy, used: Collection[str] = ()) -> str:
-    """A code for a new node that was never used.
-
-    The next number where all siblings are the parent's code and as many digits, else `g-` and the key.
-
-    Args:
-        label_key: comparison key of its label.
-        parent_code: its parent, None = at the top.
-        tree: the taxonomy.
-        used: all codes that the taxonomy ever had.
-    """
-    taken = {*used, *tree.codes}
-    parent = ROOT if parent_code is None else tree.position[parent_code]
-    before = parent_code or ""
-    tails = [
-        tree.codes[child][len(before) :] for child in tree.children_of(parent).tolist() if tree.codes[child].startswith(before)
-    ]
-    digits = {len(tail) for tail in tails if tail.isascii() and tail.isdigit()}
-    if tails and len(digits) == 1 and len(tails) == len(tree.children_of(parent)) and all(tail.isdigit() for tail in tails):
-        (width,) = digits
-        for number in range(max(map(int, tails)) + 1, 10**width):
-            code = f"{before}{number:0{width}d}"
-            if code not in taken:
-                return code
-    stem = f"g-{label_key.replace(SEGMENT, '-')}"
-    code, number = stem, 1
-    while code in taken:
-        number += 1
-        code = f"{stem}-{number}"
-    return code

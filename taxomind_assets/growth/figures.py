@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from taxomind_assets.growth.decisions import Standing, read_decisions
 from taxomind_assets.growth.detector import Rules
-from taxomind_assets.growth.gathering import CORRECTIONS, OBSERVATIONS, RESULTS, ZERO_USAGE
 from taxomind_assets.growth.normalise import comparison_key
+from taxomind_assets.growth.observing import CORRECTIONS, OBSERVATIONS
 from taxomind_assets.growth.review import SOURCE, versions_in_force
+from taxomind_assets.growth.usage import ZERO_USAGE, texts_at
 from taxomind_assets.taxonomy.versions import current_version
 
 if TYPE_CHECKING:
@@ -79,10 +80,7 @@ def _grown(key: str, outputs: Outputs, labels: dict[str, str]) -> list[dict[str,
     """Later use of the nodes that growth added, and how often people moved their texts elsewhere."""
     if not labels:
         return []
-    answered: dict[str, set[str]] = {code: set() for code in labels}
-    for row in outputs.read(RESULTS, key, columns=["code", "text"]).to_pylist():
-        if row["code"] in answered:
-            answered[row["code"]].add(row["text"])
+    answered = texts_at(outputs, key, list(labels))
     placed = outputs.read(CORRECTIONS, key, columns=["text", "code", "status", "source"]).to_pylist()
     told = {row["text"]: row["code"] for row in placed if row["status"] == "applied" and row["source"] != SOURCE}
     found = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 Source = Literal["llm", "user", "model", "cluster", ""]
 #: Sources that a line of an input file may name.
 SOURCES: Final = ("llm", "user", "model")
-Misfit = Literal["abstained", "low_confidence", "above_leaves", "catch_all", ""]
+Misfit = Literal["abstained", "low_confidence", "above_leaves", "catch_all", "outlier", ""]
 MISFITS: Final[tuple[Misfit, ...]] = get_args(Misfit)
 TITLE_CHARACTERS: Final = 120
 #: Raised when an observation is made of an answer in another way.
-OBSERVATIONS_VERSION: Final = "1"
+OBSERVATIONS_VERSION: Final = "2"
 #: Ends of a path that are not above a leaf because the text said too little.
 _AT_THE_END: Final = ("leaf_node_reached", "forced_to_leaf", "exact_evidence", "max_depth_reached")
 _LONGEST_LABEL: Final = 200
@@ -84,7 +84,7 @@ def observations_of_results(results: pa.Table, low_confidence: float, *, store_t
     Args:
         results: rows of `classification.results`.
         low_confidence: probability under which an answer does not fit.
-        store_titles: keep titles, and the texts of those that do not fit.
+        store_titles: keep titles and texts.
         rerun: the answers are those of a retag run.
 
     Returns:
@@ -108,7 +108,7 @@ def _of_result(row: Mapping[str, Any], low_confidence: float, store_titles: bool
     return Observation(
         text_id=given or text_identity(row["text"]),
         title=title_of(row["text"]) if store_titles else "",
-        text=row["text"] if misfit and store_titles else "",
+        text=row["text"] if store_titles else "",
         primary_code=row["code"],
         primary_label=label,
         proposed_label="" if misfit else label,
@@ -141,19 +141,28 @@ def is_catch_all(label: str) -> bool:
     return is_generic("/".join(segments)) or (len(segments) > 1 and segments[0] in {"misc", "miscellaneou", "miscellaneous"})
 
 
-def observations_of_corrections(corrections: pa.Table, tree: Taxonomy, *, store_titles: bool) -> pa.Table:
-    """What the corrections say: one that counts speaks for its node; one whose code nobody knows asks for a label.
+def observations_of_corrections(
+    corrections: pa.Table, tree: Taxonomy, *, store_titles: bool, outliers: Collection[str] = ()
+) -> pa.Table:
+    """What the corrections say.
 
-    A person who stops at a node above the leaves, or at a catch-all, finds no better one: that text does not fit.
-    Evidence that growth itself has written is left out.
+    One that counts speaks for its node, or for the label that it proposes beside it; one whose code nobody knows asks for a
+    label. A person who stops at a node above the leaves, or at a catch-all, finds no better one: that text does not
+    fit. Nor does one that lies far from all else at its node. Evidence that growth itself has written is left out.
+
+    Args:
+        corrections: rows of `learning.corrections`.
+        tree: the taxonomy in force.
+        store_titles: keep titles and texts.
+        outliers: ids of corrections that are nearer to the evidence of another node than to that of their own.
     """
     rows = [row for row in corrections.to_pylist() if row["source"] != "growth"]
     telling = [row for row in rows if row["status"] in {"applied", "unknown_code"}]
-    found = [_of_correction(row, tree, store_titles) for row in telling]
+    found = [_of_correction(row, tree, store_titles, row["correction_id"] in outliers) for row in telling]
     return observations_table(observation for observation in found if observation is not None)
 
 
-def _of_correction(row: Mapping[str, Any], tree: Taxonomy, store_titles: bool) -> Observation | None:
+def _of_correction(row: Mapping[str, Any], tree: Taxonomy, store_titles: bool, is_outlier: bool) -> Observation | None:
     shared: dict[str, Any] = {
         "text_id": row["text_id"] or text_identity(row["text"]),
         "title": title_of(row["text"]) if store_titles else "",
@@ -164,15 +173,18 @@ def _of_correction(row: Mapping[str, Any], tree: Taxonomy, store_titles: bool) -
     text = row["text"] if store_titles else ""
     if row["status"] == "unknown_code":
         # What a revision has split or removed is no wish for a new label.
-        is_wish = not row["reason"].startswith("a revision") and any(sign.isalpha() for sign in row["given_codes"][-1])
-        return Observation(**shared, text=text, proposed_label=row["given_codes"][-1]) if is_wish else None
+        wish = row["proposed_label"]
+        if not wish and not row["reason"].startswith("a revision") and any(sign.isalpha() for sign in row["given_codes"][-1]):
+            wish = row["given_codes"][-1]
+        return Observation(**shared, text=text, proposed_label=wish) if wish else None
     place = tree.position.get(row["code"])
     if place is None:
         return None
     label = tree.nodes[place].label
-    misfit: Misfit = "catch_all" if is_catch_all(label) else "" if tree.is_leaf[place] else "above_leaves"
+    misfit: Misfit = "outlier" if is_outlier else "" if tree.is_leaf[place] else "above_leaves"
+    misfit = "catch_all" if is_catch_all(label) else misfit
     given = {"primary_code": row["code"], "primary_label": label, "taxonomy_version": tree.version}
-    return Observation(**shared, **given, text=text if misfit else "", proposed_label=label, misfit=misfit)
+    return Observation(**shared, **given, text=text, proposed_label=row["proposed_label"] or label, misfit=misfit)
 
 
 @dataclass

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from taxomind_assets.growth.decisions import WRITING, Decision, Standing, new_id, read_decisions, write_decisions
-from taxomind_assets.growth.detector import KnownForms, Rules, proposed_code
+from taxomind_assets.growth.detector import Rules
 from taxomind_assets.growth.file_edits import Edited, NewNode, with_alias, with_node, without_alias, without_node
+from taxomind_assets.growth.known_forms import KnownForms
 from taxomind_assets.growth.normalise import comparison_key
+from taxomind_assets.growth.placing import proposed_code
 from taxomind_assets.inputs import has_unstorable
 from taxomind_assets.learning.corrections import CorrectionRow
 from taxomind_assets.learning.decisions import as_lines, now_moment

@@ -42,6 +42,7 @@ class CorrectionRow(NamedTuple):
         codes: from the top down.
         annotator: '' when not stated.
         corrected_at: microseconds since 1970 in UTC, `NEVER` when not stated.
+        proposed_label: the label that the text should have had, '' when its node is what the annotator wants.
     """
 
     correction_id: str
@@ -54,6 +55,7 @@ class CorrectionRow(NamedTuple):
     language: str
     source: str
     source_file: str
+    proposed_label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Correction:
     code: str | None = None
     status: Status = "applied"
     reason: str = ""
+    proposed_label: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def settle(
 
 
 def _merged(known: Correction | None, row: CorrectionRow) -> Correction:
-    """The same content once more: the latest time, the first file by name."""
+    """The same content once more: the latest time and the label proposed then, the first file by name."""
     action = "confirm" if row.action == "confirm" else "correct"
     if known is None:
         return Correction(
@@ -153,6 +156,7 @@ def _merged(known: Correction | None, row: CorrectionRow) -> Correction:
             row.source,
             action,
             row.source_file,
+            proposed_label=row.proposed_label,
         )
     return replace(
         known,
@@ -162,6 +166,7 @@ def _merged(known: Correction | None, row: CorrectionRow) -> Correction:
         source=max(known.source, row.source),
         action=max(known.action, action),
         source_file=min(known.source_file, row.source_file),
+        proposed_label=max((item.corrected_at, item.proposed_label) for item in (known, row))[1],
         rows=known.rows + 1,
     )
 

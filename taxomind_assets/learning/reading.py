@@ -33,7 +33,7 @@ FILES: Final = "learning.correction_files"
 ROWS: Final = "learning.correction_rows"
 REJECTED: Final = "learning.rejected_rows"
 #: Raised when rows are read in another way; every file is then read again.
-_READER_VERSION: Final = 1
+_READER_VERSION: Final = 2
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -157,7 +157,8 @@ def _rows_of(table: pa.Table) -> dict[str, tuple[list[int], list[CorrectionRow]]
     columns["codes"] = [tuple(codes) for codes in columns["codes"]]
     columns["corrected_at"] = moments_of(table["corrected_at"])
     files, sources, lines = (table[name].to_pylist() for name in ("file_id", "source_file", "line"))
-    rows = map(CorrectionRow._make, zip(*(columns[name] for name in names), sources, strict=True))
+    labels = table["proposed_label"].to_pylist()
+    rows = map(CorrectionRow._make, zip(*(columns[name] for name in names), sources, labels, strict=True))
     found: dict[str, tuple[list[int], list[CorrectionRow]]] = {}
     for file_id, group in groupby(zip(files, lines, rows, strict=True), key=lambda item: item[0]):
         own = list(group)

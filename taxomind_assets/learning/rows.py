@@ -22,6 +22,7 @@ from taxomind_resources.faults import Fault
 from taxomind_resources.settings import ReportSettings, Settings
 
 MAX_ANNOTATOR_CHARACTERS: Final = 200
+MAX_LABEL_CHARACTERS: Final = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: Numbers above this are milliseconds since 1970, not seconds (as seconds: the year 5138).
 _MILLISECONDS: Final = 1e11
@@ -33,6 +34,7 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "annotator": ("annotator", "annotatedby", "correctedby", "user"),
     "corrected_at": ("correctedat", "annotatedat", "time", "timestamp", "date", "createdat", "updatedat"),
     "source": ("source",),
+    "proposed_label": ("proposedlabel", "ideallabel", "proposedxideal"),
 }
 _OWN_NAMES: Final = frozenset(name for role, names in ROLES.items() if role != "sentence_id" for name in names)
 
@@ -186,10 +188,15 @@ class CorrectionRows(RowMaker):
         text, codes, problem = self._content(parts, given)
         if problem is not None and (action in {"correct", "confirm"} or not ids[0]):
             return problem
+        proposed = _short(values.get("proposed_label"), MAX_LABEL_CHARACTERS)
+        if proposed is None:
+            return "bad_label", f"The proposed label is no text of at most {MAX_LABEL_CHARACTERS} characters."
         own_id = ids[0] or (f"{ids[1]}:{annotator}" if ids[1] and annotator else ids[1]) or derived_id(text, codes, annotator)
         if problem is not None:
             text, codes = "", ()
-        return CorrectionRow(own_id, action, text, codes, annotator, moment, ids[2] or "", language, source, self._name)
+        return CorrectionRow(
+            own_id, action, text, codes, annotator, moment, ids[2] or "", language, source, self._name, proposed
+        )
 
     def _content(self, parts: Parts, given: Given) -> tuple[str, tuple[str, ...], Problem | None]:
         """Text and codes of a row, or what is wrong with them."""

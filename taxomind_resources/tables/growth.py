@@ -19,13 +19,13 @@ TABLES: Final[tuple[Table, ...]] = (
             column("observed_at", TIME, "when; null when not stated", null=True),
             column("text_id", TEXT, "id of the text as given, else 16 hex digits of the text"),
             column("title", TEXT, "its first line, at most 120 characters"),
-            column("text", TEXT, "the text, '' when it fits and nobody proposes a label"),
+            column("text", TEXT, "the text, '' when texts are not kept"),
             column("primary_code", TEXT, "node that it was given; null = none", null=True),
             column("primary_label", TEXT, "label of that node, '' = none"),
             column("proposed_label", TEXT, "ideal label; that of the node when nobody wants another, '' when none is known"),
             column("source", TEXT, "who proposes: llm, user or model; '' = nobody"),
             column(
-                "misfit", TEXT, "why the text does not fit: abstained, low_confidence, above_leaves, catch_all; '' = it does"
+                "misfit", TEXT, "why the text does not fit: abstained, low_confidence, above_leaves, catch_all, outlier; '' = it does"
             ),
             column("confidence", FLOAT, "of the answer (0..1); null when not stated", null=True),
             column("language", TEXT, "language as given, '' when not stated"),

@@ -53,7 +53,8 @@ def test_there_is_one_observation_for_each_answer_and_none_for_texts_that_could_
     found = observed({}, {}, {"error_code": "empty_text", "text": ""})
     assert [row.text_id for row in found] == ["id1", "id2"]
     assert {(row.primary_code, row.proposed_label, row.misfit, row.source, row.text) for row in found} == {
-        ("ai", "AI", "", "", "")
+        ("ai", "AI", "", "", "text 1"),
+        ("ai", "AI", "", "", "text 2"),
     }
     assert found[0].observed_at == NOW
 
@@ -70,10 +71,10 @@ def test_there_is_one_observation_for_each_answer_and_none_for_texts_that_could_
         ({}, ""),
     ],
 )
-def test_what_does_not_fit_is_kept_with_its_text(row, misfit):
+def test_texts_are_kept_with_what_does_not_fit(row, misfit):
     (found,) = observed(row)
     assert found.misfit == misfit
-    assert found.text == ("text 1" if misfit else "")
+    assert found.text == "text 1"
     assert found.proposed_label == ("" if misfit else found.primary_label)
 
 
