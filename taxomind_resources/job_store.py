@@ -196,6 +196,10 @@ class JobStore:
             worker: id of who asks.
             most_rows: leave larger jobs to others.
         """
+        with _faults(self.path):
+            # Asked without a lock first: idle workers ask several times a second.
+            if self._connection().execute(_CLAIM, {"most": most_rows}).fetchone() is None:
+                return None
         with self._transaction() as db:
             row = db.execute(_CLAIM, {"most": most_rows}).fetchone()
             if row is None:

@@ -10,6 +10,7 @@ import logging
 import os
 import platform
 import signal
+import socket
 import sys
 import threading
 import time
@@ -243,6 +244,7 @@ def main(data: Path, slot: int) -> None:
     end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     signal.signal(signal.SIGTERM, terminate)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    _note_terminations(ended)
     stop = ProcessStop()
     with open_instance(settings.data) as instance:
         worker = Worker(Service(settings, service_settings(settings)), instance, slot, stop)
@@ -250,6 +252,21 @@ def main(data: Path, slot: int) -> None:
             with suppress(KeyboardInterrupt):
                 worker.forever(ended)
             stop.disarm()
+
+
+def _note_terminations(ended: threading.Event) -> None:
+    """Set `ended` when this process is told to end, also while a run has put its own handlers in the place of ours."""
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+
+    def note() -> None:
+        while number := reading.recv(1):
+            if number[0] == signal.SIGTERM:
+                ended.set()
+        writing.close()
+
+    threading.Thread(target=note, name="notes terminations", daemon=True).start()
 
 
 if __name__ == "__main__":
