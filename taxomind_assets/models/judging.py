@@ -91,5 +91,7 @@ def _rows_of(rows: pa.Table, split: str) -> pa.Table:
 
 def _unseen(rows: pa.Table, known: frozenset[str]) -> tuple[pa.Table, int]:
     """Rows that a version was not trained on, and how many others there are."""
+    import pyarrow as pa
+
     kept = [text not in known for text in rows["text_hash"].to_pylist()]
-    return rows.filter(kept), len(kept) - sum(kept)
+    return rows.filter(pa.array(kept, pa.bool_())), len(kept) - sum(kept)

@@ -138,6 +138,8 @@ def _without_trained(key: str, classifier: "Classifier", labelled: "Labelled") -
     """Without the texts that the model which votes was trained on or chosen by: it would be measured against itself."""
     from dataclasses import replace
 
+    import pyarrow as pa
+
     from taxomind_assets.models.splits import identity
     from taxomind_assets.models.training import trained_texts
     from taxomind_resources.model_store import ModelStore
@@ -148,7 +150,7 @@ def _without_trained(key: str, classifier: "Classifier", labelled: "Labelled") -
     known = trained_texts(ModelStore(classifier.settings.data).folder(key, number))
     unseen = [f"{identity(text):016x}" not in known for text in labelled.targets["text"].to_pylist()]
     left_out = len(unseen) - sum(unseen)
-    targets = labelled.targets.filter(unseen)
+    targets = labelled.targets.filter(pa.array(unseen, pa.bool_()))
     return replace(labelled, targets=targets), {
         "model that votes": number,
         "texts left out, since it was trained on them": left_out,
