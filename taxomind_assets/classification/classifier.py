@@ -163,7 +163,7 @@ class Classifier:
     def model(self) -> Vote | None:
         """The model that votes, if there is one."""
         view = next((view for view in self.scorer.added if isinstance(view, ModelVotes)), None)
-        return view and Vote(view, self.calibration)
+        return Vote(view, self.calibration) if view else None
 
     def learn(self, texts: Sequence[str], codes: Sequence[str]) -> Classifier:
         """The same classifier with further evidence, at once: what exists already is shared, not made anew.

@@ -47,7 +47,7 @@ def fitted_temperature(scored: list[tuple[NDArray[np.float32], NDArray[np.int64]
             scaled = scores / np.exp(log_temperature)
             scaled -= scaled.max(axis=1, keepdims=True)
             total += float((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(classes.size), classes]).sum())
-        return total
+        return float(total)
 
     found = minimize_scalar(surprise, bounds=tuple(np.log(_RANGE)), method="bounded", options={"xatol": 1e-4})
     return round(float(np.exp(found.x)), 4)

@@ -197,7 +197,7 @@ def _ranks(own: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.i
     mine = own[np.arange(targets.size), targets][:, None]
     before = (own > mine) | ((own == mine) & (np.arange(own.shape[1]) < targets[:, None]))
     ranks = before.sum(axis=1) + 1
-    return np.where(mine[:, 0] > 0, ranks, own.shape[1] + 1).astype(np.int64)
+    return np.asarray(np.where(mine[:, 0] > 0, ranks, own.shape[1] + 1), np.int64)
 
 
 def _tree_measures(
@@ -212,7 +212,7 @@ def _tree_measures(
     target, answer = targets.astype(np.int32), answers.astype(np.int32)
     shared = shared_depth(tree, target, answer)
     leaves = own * tree.is_leaf
-    has_leaf = leaves.any(axis=1)
+    has_leaf = np.asarray(leaves.any(axis=1), np.bool_)
     judged = Judged(
         target=target,
         answer=answer,

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -201,8 +202,8 @@ class _Tokens:
             with gzip.open(path, "rt", encoding="utf-8") as file:
                 for start in range(0, len(texts), _BATCH):
                     block = texts[start : start + _BATCH]
-                    tokens = [json.loads(file.readline()) for _ in block]
-                    yield Batch(block, lambda _, own=tokens: own)
+                    tokens: list[list[str]] = [json.loads(file.readline()) for _ in block]
+                    yield Batch(block, partial(_known, tokens))
 
         return cached
 
@@ -213,6 +214,11 @@ class _Tokens:
         with publishing(path) as temporary, gzip.open(temporary, "wt", encoding="utf-8", compresslevel=1) as file:
             for batch in batches():
                 file.writelines(json.dumps(tokens, ensure_ascii=False) + "\n" for tokens in batch.tokens)
+
+
+def _known(tokens: list[list[str]], texts: Sequence[str]) -> list[list[str]]:
+    """Tokens that were made before."""
+    return tokens
 
 
 def _batches(texts: Sequence[str], make: Callable[[Sequence[str]], Batch]) -> Callable[[], Iterator[Batch]]:
@@ -226,7 +232,7 @@ def _row_weights(classes: NDArray[np.int64], count: int, kind: ClassWeight) -> N
     sizes = np.bincount(classes, minlength=count)
     weights = (1.0 / np.maximum(sizes, 1)) ** (1.0 if kind == "balanced" else 0.5)
     rows = weights[classes]
-    return (rows * (rows.size / rows.sum())).astype(np.float32)
+    return np.asarray(rows * (rows.size / rows.sum()), np.float32)
 
 
 def _save_resolved(encoding: Encoding, folder: Path) -> None:

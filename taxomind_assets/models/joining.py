@@ -83,7 +83,7 @@ class _Scored:
 
     def both(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Logits under weights of router, vote and being known."""
-        return weights[0] * self.router + weights[1] * self.votes + weights[2] * self.known
+        return np.asarray(weights[0] * self.router + weights[1] * self.votes + weights[2] * self.known, np.float64)
 
 
 def join(classifier: Classifier, pipeline: Pipeline, number: int, texts: Sequence[str], codes: Sequence[str]) -> Join:

@@ -137,7 +137,7 @@ class Registry:
         info = getattr(factory, "info", None)
         parameters = getattr(factory, "Parameters", None)
         is_plugin = isinstance(info, PluginInfo) and isinstance(parameters, type) and issubclass(parameters, PluginParameters)
-        if not is_plugin or info.kind not in KINDS:
+        if not is_plugin or info is None or info.kind not in KINDS:
             allowed = "a class with `info` (PluginInfo) and `Parameters` (PluginParameters)"
             raise Fault("invalid_input", f"{source} registers something that is no plug-in.", value=factory, allowed=allowed)
         place = (info.kind, info.name)

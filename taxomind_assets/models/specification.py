@@ -243,8 +243,7 @@ def _set(spec: ModelSpec, place: Place, name: str, value: Any) -> ModelSpec:
         parts = list(spec.features)
         parts[at] = replace(parts[at], parameters={**parts[at].parameters, name: value})
         return replace(spec, features=tuple(parts))
-    part = spec.tokenizer if kind == "tokenizer" else spec.classifier
-    assert part is not None  # `_places` names parts that there are
+    part = (spec.tokenizer if kind == "tokenizer" else None) or spec.classifier
     changed = replace(part, parameters={**part.parameters, name: value})
     return replace(spec, tokenizer=changed) if kind == "tokenizer" else replace(spec, classifier=changed)
 

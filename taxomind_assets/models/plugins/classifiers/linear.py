@@ -69,7 +69,7 @@ def library_rows(inputs: Any) -> Any:
     """Rows as scikit-learn's linear machines want them: sparse with places of 32 bits, or float64."""
     from scipy import sparse
 
-    if not sparse.issparse(inputs):
+    if isinstance(inputs, np.ndarray):
         return np.asarray(inputs, np.float64)
     places = inputs.indices.astype(np.int32), inputs.indptr.astype(np.int32)
     return sparse.csr_matrix((inputs.data, *places), shape=inputs.shape)

@@ -109,7 +109,7 @@ class Counted:
         from taxomind_assets.views.lexical import BUCKET_BITS, CountedTexts
 
         if not self.buckets.size:
-            return sparse.csr_array((len(batch), 0), dtype=np.float32)
+            return sparse.csr_array(np.zeros((len(batch), 0), np.float32))
         counts = CountedTexts(batch.texts).characters
         place = np.full(1 << BUCKET_BITS, -1, np.int32)
         place[self.buckets] = np.arange(self.buckets.size, dtype=np.int32)
@@ -142,7 +142,8 @@ class Counted:
             Fault: `model_damaged`.
         """
         known, numbers = load_json(folder / _WORDS), load_arrays(folder / _NUMBERS)
-        limits = Limits(*known["ngram_range"], filter_tokens=known["filter_tokens"])
+        shortest, longest = known["ngram_range"]
+        limits = Limits(shortest, longest, filter_tokens=known["filter_tokens"])
         places = {word: place for place, word in enumerate(known["words"])}
         words = Vocabulary(places, numbers["frequency"], known["texts"], known["dropped"], limits)
         return cls(words, numbers["buckets"], numbers["bucket_frequency"])

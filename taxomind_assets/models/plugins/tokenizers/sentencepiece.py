@@ -13,8 +13,6 @@ from taxomind_assets.models.contracts import Batches, PluginInfo, PluginParamete
 from taxomind_resources.faults import Fault
 
 _FILE: Final = "sentencepiece.model"
-#: Letters, not texts: a model needs at least as many pieces as there are different ones.
-_IDS: Final = {"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3}
 
 
 class SentencePieceTokenizer:
@@ -74,7 +72,10 @@ class SentencePieceTokenizer:
                 hard_vocab_limit=False,
                 num_threads=1,  # sums of several threads differ from run to run
                 minloglevel=2,
-                **_IDS,
+                pad_id=0,
+                unk_id=1,
+                bos_id=2,
+                eos_id=3,
             )
         except (RuntimeError, OSError) as error:
             what = "No pieces can be learned from these texts."
