@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from markupsafe import HasHTML
 
 Point = tuple[float, float]
-_WIDTH, _HEIGHT = 640, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 16, 46
+_WIDTH, _HEIGHT = 640, 350
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 30, 46
 _CELL: Final = 34
 _NAMES: Final = {"answer": "answer right or above", "leaf": "best leaf right", "exact": "answer exactly right"}
 _TICKS: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -175,7 +175,7 @@ def _axes(plane: _Plane, below: str, beside: str, ticks: Sequence[tuple[float, s
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(Markup('<text class="title" x="{}" y="{}" text-anchor="middle">{}</text>').format(middle, _HEIGHT - 8, below))
     if beside:
-        parts.append(Markup('<text class="title" x="{}" y="{}">{}</text>').format(_LEFT + 6, _TOP + 12, beside))
+        parts.append(Markup('<text class="title" x="{}" y="{}">{}</text>').format(0, 14, beside))
     return Markup().join(parts)
 
 

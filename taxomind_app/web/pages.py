@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -29,6 +30,8 @@ _STATIC: Final = Path(__file__).with_name("static")
 _LOGIN: Final = f"{PREFIX}/login"
 _QUEUED: Final = 50
 _LONGEST_FORM: Final = 4096
+#: Characters of a text in an address; longer ones are for /v1.
+_LONGEST_TEXT: Final = 10_000
 _SEE_OTHER: Final = 303
 
 
@@ -42,11 +45,16 @@ class PageRoute(APIRoute):
         async def answered(request: Request) -> Response:
             try:
                 answer: Response = await handler(request)
-            except Fault as fault:
-                if fault.code == "storage_failed":
+            except RequestValidationError as error:
+                found = error.errors()[0]
+                fault = Fault("invalid_input", f"{found['loc'][-1]}: {found['msg']}.")
+            except Fault as own:
+                if own.code == "storage_failed":
                     raise  # it speaks of our storage, and goes to the log
-                return render(Page(None, None), "fault.html", status=fault.kind.http_status, fault=fault)
-            return answer
+                fault = own
+            else:
+                return answer
+            return render(Page(None, None), "fault.html", status=fault.kind.http_status, fault=fault)
 
         return answered
 
@@ -146,7 +154,7 @@ async def log_out(request: Request) -> Response:
 
 
 @router.get("/{key}")
-def classify_page(key: str, visit: Visit, text: Annotated[str, Query(max_length=100_000)] = "") -> Response:
+def classify_page(key: str, visit: Visit, text: Annotated[str, Query(max_length=_LONGEST_TEXT)] = "") -> Response:
     """Answer one text and say why."""
     page, called, place = _opened(key, visit)
     explained = None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: How much of its worth a text keeps when it stands alone.
 _ALONE: Final = 0.35
 #: How strongly likeness to texts before it in the queue counts.
-_DIVERSITY: Final = 0.7
+_DIVERSITY: Final = 0.85
 #: Equally likely places that are as unsure as can be.
 _EVEN: Final = 10
 

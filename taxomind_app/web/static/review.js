@@ -151,7 +151,7 @@ class Queue {
     this.sending = Promise.resolve();
     this.items.forEach((item, at) => this.prepare(item, at));
     document.addEventListener("keydown", (event) => this.key(event));
-    this.show(0);
+    this.show(0, false);
   }
 
   get item() { return this.items[this.at]; }
@@ -173,14 +173,14 @@ class Queue {
     }
   }
 
-  show(at) {
+  show(at, scrolls = true) {
     if (at < 0 || at >= this.items.length) return;
     if (this.item) this.item.classList.remove("current");
     this.at = at;
     find("#finished").hidden = true;
     this.item.classList.add("current");
     this.item.focus({ preventScroll: true });
-    this.item.scrollIntoView({ block: "nearest" });
+    if (scrolls) this.item.scrollIntoView({ block: "nearest" });
   }
 
   next() {
