@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
+from taxomind_app.cli.growth_showing import counted, print_history, say_figures, say_outcomes, show_candidate
 from taxomind_app.cli.session import Session, Taxonomy, styled
 from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from taxomind_app.cli.growth_place import GrowthPlace
 
 STATUS_EPILOG = """Examples
@@ -117,11 +116,11 @@ def status(
         session.say(styled("  {code}  [dim]{label}[/]", code=node.code, label=node.label))
     if len(tree) > _SHOWN_NODES:
         session.say(f"  ... and {len(tree) - _SHOWN_NODES:,} more")
-    _say_figures(session, figures)
+    say_figures(session, figures)
     if not rows:
         session.say(f"\nNo candidates. {place.thresholds()}")
         return
-    session.say(f"\n{_count(len(rows), 'candidate')}:")
+    session.say(f"\n{counted(len(rows), 'candidate')}:")
     for row in rows:
         show_candidate(session, row)
     session.say(f"\n  taxomind growth review --taxonomy {place.key}")
@@ -160,7 +159,7 @@ def review(
     else:
         outcomes = decide_one_by_one(session, own, rows, evidence=evidence)
     place.follow(session, outcomes)
-    _say_outcomes(session, place, outcomes)
+    say_outcomes(session, place, outcomes)
 
 
 def accept(
@@ -176,7 +175,7 @@ def accept(
     by: By = None,
 ) -> None:
     """Make a node of a candidate."""
-    from taxomind_assets.growth.review import Proposal
+    from taxomind_assets.growth.proposals import Proposal
 
     place = _opened(session, taxonomy)
     place.refresh(session)
@@ -186,31 +185,43 @@ def accept(
     chosen = code if code is not None else row["code"] if parent is None else None
     outcome = own.add(Proposal.of_row(row), parent_code=above, code=chosen, evidence=evidence)
     place.follow(session, [outcome])
-    _say_outcomes(session, place, [outcome])
+    say_outcomes(session, place, [outcome])
 
 
 def reject(
     session: Session,
     *,
-    labels: Annotated[list[str], typer.Argument(metavar="LABEL", help="Labels that are never to be proposed.")],
+    labels: Annotated[
+        list[str] | None, typer.Argument(metavar="LABEL", help="Labels that are never to be proposed.", show_default=False)
+    ] = None,
     taxonomy: Taxonomy = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", metavar="FILE", help="JSON list of labels, as `growth history --rejected --json` prints it."),
+    ] = None,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the log.")] = "",
     by: By = None,
 ) -> None:
     """Never propose a label, in any spelling, nor a group of texts like its own."""
-    from taxomind_assets.growth.review import Proposal
+    from taxomind_app.cli.growth_review import rejected_of
+    from taxomind_assets.growth.proposals import Proposal
 
     place = _opened(session, taxonomy)
     own = place.review(by)
     known = {row["key"]: row for row in place.candidates(include_skipped=True)}
-    wanted = [(label, own.key_of(label)) for label in labels]
-    for label, key in wanted:
+    given = dict.fromkeys(labels or (), reason) | ({} if file is None else rejected_of(file))
+    if not given:
+        raise Fault("invalid_input", "No label is named.", allowed="LABEL ..., or --file with a list of labels")
+    wanted = [(label, own.key_of(label), why or reason) for label, why in given.items()]
+    for label, key, _ in wanted:
         if not key:
             raise Fault("invalid_input", "Nothing of the label is left to compare.", value=label, allowed="a label with a word")
-    proposals = [Proposal.of_row(known[key]) if key in known else Proposal(label, key) for label, key in wanted]
-    outcomes = [own.reject(proposal, reason=reason, unattended=True) for proposal in proposals]
+    outcomes = []
+    for label, key, why in wanted:
+        proposal = Proposal.of_row(known[key]) if key in known else Proposal(label, key)
+        outcomes.append(own.reject(proposal, reason=why, unattended=True))
     place.follow(session, outcomes)
-    _say_outcomes(session, place, outcomes)
+    say_outcomes(session, place, outcomes)
 
 
 def unreject(session: Session, *, label: Label, taxonomy: Taxonomy = None, by: By = None) -> None:
@@ -218,7 +229,7 @@ def unreject(session: Session, *, label: Label, taxonomy: Taxonomy = None, by: B
     place = _opened(session, taxonomy)
     outcome = place.review(by).unreject(label)
     place.follow(session, [outcome])
-    _say_outcomes(session, place, [outcome])
+    say_outcomes(session, place, [outcome])
 
 
 def undo(
@@ -235,7 +246,7 @@ def undo(
     place = _opened(session, taxonomy)
     outcome = place.review(by).undo(decision)
     place.follow(session, [outcome])
-    _say_outcomes(session, place, [outcome])
+    say_outcomes(session, place, [outcome])
 
 
 def history(
@@ -255,7 +266,7 @@ def history(
     if session.json:
         session.print_json(rows[:limit])
         return
-    _print_history(session, rows, limit)
+    print_history(session, rows, limit)
 
 
 def trial(session: Session, *, label: Label, taxonomy: Taxonomy = None) -> None:
@@ -319,123 +330,12 @@ def zero_usage(
     elif not rows:
         session.say(f"All nodes are used by {answers:,} answers.")
     else:
-        session.say(f"{_count(len(rows), 'node')} without any of {answers:,} answers, candidates for deprecation:")
+        session.say(f"{counted(len(rows), 'node')} without any of {answers:,} answers, candidates for deprecation:")
         for row in rows:
             session.say(styled("  {code}  [dim]{label}[/]", code=row["code"], label=row["label"]))
-
-
-def show_candidate(session: Session, row: Mapping[str, Any], number: str = "") -> None:
-    """A candidate with all that a person needs to decide."""
-    from taxomind_assets.growth.placing import PARENT_RULES
-    from taxomind_assets.growth.trial import Trial
-
-    session.say(styled("\n{number}[bold]{label}[/]  [dim]{where}[/]", number=number, label=row["label"], where=_where(row)))
-    rule = PARENT_RULES[row["parent_rule"]]
-    days = f"{row['day_span']} day{'' if row['day_span'] == 1 else 's'}"
-    spread = f"{_count(row['count'], 'text')} over {days} ({row['share']:.1%} of the {row['window']} window)"
-    session.say(
-        styled(
-            "  [dim]{spread}; {rule}; code {code}; by {by}[/]",
-            spread=spread,
-            rule=rule,
-            code=row["code"],
-            by=", ".join(row["sources"]),
-        )
-    )
-    for title in row["titles"]:
-        session.say(styled("  - {title}", title=title))
-    near = ", ".join(f"{item['label']} {item['similarity']:.2f}" for item in row["nearest"])
-    if near:
-        session.say(styled("  [dim]nearest: {near}[/]", near=near))
-    if row["similar"]:
-        session.say(styled("  [dim]means nearly the same as: {names}[/]", names=", ".join(row["similar"])))
-    if row["trial"]:
-        session.say(styled("  [dim]trial: {found}[/]", found=Trial.from_json(row["trial"]).sentence()))
-
-
-def _where(row: Mapping[str, Any]) -> str:
-    if row["parent_rule"] == "missing":
-        return f"proposes NEW parent {row['parent_label']}"
-    return "at the top" if row["parent_code"] is None else f"under existing {row['parent_label']} ({row['parent_code']})"
 
 
 def _opened(session: Session, taxonomy: str | None) -> GrowthPlace:
     from taxomind_app.cli.growth_place import GrowthPlace
 
     return GrowthPlace.open(session, taxonomy)
-
-
-def _say_figures(session: Session, figures: Mapping[str, Any]) -> None:
-    session.say(
-        f"\n{_count(figures['observations'], 'observation')}, {figures['divergent']:,} ask for another label, "
-        f"{figures['misfits']:,} do not fit; {figures['accepted']} accepted, {figures['rejected']} rejected, "
-        f"{figures['skipped']} skipped; {_count(figures['unused'], 'node')} unused."
-    )
-    for label in figures["wanted"]:
-        session.say(styled("  wanted: {label} [dim]{count} texts[/]", label=label["label"], count=label["texts"]))
-    for node in figures["grown"]:
-        rate = "" if node["corrected"] is None else f", {node['corrected']:.0%} corrected"
-        session.say(
-            styled("  grown: {label} [dim]{n} answers{rate}[/]", label=node["label"], n=f"{node['answers']:,}", rate=rate)
-        )
-
-
-def _say_outcomes(session: Session, place: GrowthPlace, outcomes: Sequence[Any]) -> None:
-    if session.json:
-        made = [
-            {
-                "id": own.decision.decision_id,
-                "action": own.decision.action,
-                "label": own.decision.label,
-                "code": own.decision.code,
-                "before": own.decision.before_version,
-                "after": own.decision.after_version,
-                "message": own.message,
-            }
-            for own in outcomes
-        ]
-        session.print_json({"taxonomy": place.key, "decisions": made})
-        return
-    for own in outcomes:
-        session.say(
-            styled(
-                "  {action}: {message}  [dim]{id}[/]",
-                action=own.decision.action,
-                message=own.message,
-                id=own.decision.decision_id,
-            )
-        )
-    if not outcomes:
-        session.say("Nothing was decided.")
-
-
-def _print_history(session: Session, rows: Sequence[Mapping[str, Any]], limit: int) -> None:
-    from rich.text import Text
-
-    from taxomind_app.cli.showing import plain_table
-
-    if not rows:
-        session.say("Nothing was decided yet.")
-        return
-    table = plain_table("id", "when", "who", "action", "label", "state", "code", "versions")
-    for row in rows[:limit]:
-        versions = row["after_version"][:8]
-        if row["before_version"] != row["after_version"]:
-            versions = f"{row['before_version'][:8]} > {versions}"
-        when = row["decided_at"].strftime("%Y-%m-%d %H:%M")
-        cells = [
-            row["decision_id"],
-            when,
-            row["decided_by"],
-            row["action"],
-            row["label"],
-            row["state"],
-            row["code"] or "-",
-            versions,
-        ]
-        table.add_row(*map(Text, cells))
-    session.out.print(table)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

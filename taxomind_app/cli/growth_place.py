@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taxomind_app.cli.session import Session
-    from taxomind_assets.growth.review import Outcome, Review
+    from taxomind_assets.growth.proposals import Outcome
+    from taxomind_assets.growth.review import Review
     from taxomind_assets.growth.trial import Trial
     from taxomind_resources.inbox import Inbox
     from taxomind_resources.index_store import IndexStore

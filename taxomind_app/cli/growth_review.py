@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from taxomind_app.cli.growth import show_candidate
+from taxomind_app.cli.growth_showing import show_candidate
 from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
     from taxomind_app.cli.session import Session
-    from taxomind_assets.growth.review import Outcome, Review
+    from taxomind_assets.growth.proposals import Outcome
+    from taxomind_assets.growth.review import Review
 
 _WORDS: Final = {"a": "add", "n": "name", "r": "reject", "s": "skip", "q": "quit"}
 _ACTIONS: Final = ("add", "name", "reject", "skip")
@@ -44,7 +45,7 @@ def decide_one_by_one(session: Session, review: Review, rows: Sequence[Mapping[s
 
 
 def _decided(review: Review, row: Mapping[str, Any], action: str, *, evidence: bool) -> Outcome | None:
-    from taxomind_assets.growth.review import Proposal
+    from taxomind_assets.growth.proposals import Proposal
 
     proposal = Proposal.of_row(row)
     if action == "add":
@@ -77,18 +78,22 @@ def _placed(review: Review, row: Mapping[str, Any]) -> tuple[str | None, str | N
 
 
 def _free_code(review: Review, row: Mapping[str, Any], parent: str | None) -> str:
-    from taxomind_assets.growth.review import Proposal
+    from taxomind_assets.growth.proposals import Proposal
 
     # A decision before this one may have taken the code that was shown.
     return review.code_for(Proposal.of_row(row), parent)
 
 
 def _asked(question: str, *, fold: bool = True) -> str | None:
-    """A line of standard input; None at its end."""
+    """A line of standard input; None at its end, and when Ctrl-C is pressed: what was decided before stays decided."""
     sys.stdout.flush()
     sys.stderr.write(question)
     sys.stderr.flush()
-    line = sys.stdin.readline()
+    try:
+        line = sys.stdin.readline()
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        return None
     if not line:
         return None
     return line.strip().casefold() if fold else line.strip()
@@ -113,7 +118,7 @@ def decide_by_file(review: Review, rows: Sequence[Mapping[str, Any]], path: Path
 
 
 def _carried_out(review: Review, row: Mapping[str, Any], own: Mapping[str, str], *, evidence: bool) -> Outcome:
-    from taxomind_assets.growth.review import Proposal
+    from taxomind_assets.growth.proposals import Proposal
 
     proposal = Proposal.of_row(row)
     given = own.get("parent", "")
@@ -152,3 +157,34 @@ def _plain(value: Any) -> dict[str, str]:
     found = {str(name).strip(): str(part).strip() for name, part in value.items() if part is not None}
     action = found.get("action", "").casefold()
     return {**found, "action": _WORDS.get(action, action)}
+
+
+def rejected_of(path: Path) -> dict[str, str]:
+    """Label -> reason of a JSON list: of labels, or of objects with `label` and, in `details` or beside it, `reason`.
+
+    Raises:
+        Fault: `unreadable_file` or `invalid_input`.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise Fault("unreadable_file", f"{path.name} cannot be read: {error}.", value=str(path)) from error
+    found: dict[str, str] = {}
+    for number, item in enumerate(value if isinstance(value, list) else [None], 1):
+        about = item if isinstance(item, Mapping) else {"label": item}
+        if not isinstance(about.get("label"), str):
+            allowed = 'a JSON list of labels, or of objects {"label": ..., "reason": ...}'
+            raise Fault(
+                "invalid_input", f"Item {number} of {path.name} names no label.", value=str(item)[:200], allowed=allowed
+            )
+        found[about["label"]] = str(about.get("reason") or _details(about).get("reason") or "")
+    return found
+
+
+def _details(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The details of a decision, which a table holds as JSON."""
+    try:
+        details = json.loads(about.get("details") or "{}")
+    except (TypeError, ValueError):
+        return {}
+    return details if isinstance(details, Mapping) else {}

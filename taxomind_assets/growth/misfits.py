@@ -46,11 +46,11 @@ _WORDS: Final = 5
 _SHORTEST_TEXT: Final = 2
 #: Probability of being a missing node from which on a group is proposed.
 LEAST_PROBABILITY: Final = 0.4
-#: Texts for which a new label must be wished before it draws others (measured: two draw one wrong text in five).
+#: Texts for which a new label must be wished before it draws others (measured: one text draws too many wrong ones).
 _FEWEST_WISHES: Final = 2
 #: Cosine with a text of the wish, its lead over the best reference, and probability of its leaf under which a text is drawn.
 _NEAR_WISH: Final = 0.5
-_CLEARLY: Final = 0.1
+_CLEARLY: Final = 0.15
 _SURE: Final = 0.8
 
 

@@ -61,7 +61,8 @@ def parent_of(key: str, spelling: str, rows: Sequence[Observation], forms: Known
         place = forms.names.get(SEGMENT.join(segments[:length]))
         if place is not None and below[place] >= _KEY_SHARE * len(rows):
             return spelling, _existing(tree, place, "key")
-    is_cluster = all(row.source == "cluster" for row in rows)
+    # Texts that were drawn to a wish scatter like those of a group that nobody named.
+    is_cluster = any(row.source == "cluster" for row in rows)
     place = _deepest(tree, below, len(rows), is_cluster=is_cluster)
     return spelling, _existing(tree, place, "texts") if place != ROOT else Parent(None, "", exists=True, rule="root")
 

@@ -7,8 +7,8 @@ exist, and the log shows a decision that was not carried out. So a process may e
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +19,7 @@ from taxomind_assets.growth.file_edits import Edited, NewNode, with_alias, with_
 from taxomind_assets.growth.known_forms import KnownForms
 from taxomind_assets.growth.normalise import comparison_key
 from taxomind_assets.growth.placing import proposed_code
+from taxomind_assets.growth.proposals import KEPT_TEXTS, Outcome, Proposal
 from taxomind_assets.inputs import has_unstorable
 from taxomind_assets.learning.corrections import CorrectionRow
 from taxomind_assets.learning.decisions import as_lines, now_moment
@@ -36,63 +37,12 @@ if TYPE_CHECKING:
     from taxomind_resources.outputs import Outputs
     from taxomind_resources.settings import Settings
 
+__all__ = ["LONGEST_LABEL", "SOURCE", "Outcome", "Proposal", "Review", "versions_in_force"]
+
 LONGEST_LABEL: Final = 200
 #: Source of the evidence that a new node begins with.
 SOURCE: Final = "growth"
-_KEPT_TEXTS: Final = 200
 _EXAMPLES: Final = 7
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A candidate as a person sees it.
-
-    Attributes:
-        label, key: its label and comparison key.
-        parent_code, code: where it would hang, and its code; None = to be found.
-        count, span: distinct texts, whole days.
-        texts, text_ids: its texts.
-        language: language of the label, '' = not stated.
-    """
-
-    label: str
-    key: str
-    parent_code: str | None = None
-    code: str | None = None
-    count: int = 0
-    span: int = 0
-    texts: tuple[str, ...] = ()
-    text_ids: tuple[str, ...] = ()
-    language: str = ""
-
-    @classmethod
-    def of_row(cls, row: Mapping[str, Any]) -> Proposal:
-        """The proposal of a row of `growth.candidates`."""
-        return cls(
-            label=row["label"],
-            key=row["key"],
-            parent_code=row["parent_code"],
-            code=row["code"],
-            count=row["count"],
-            span=row["day_span"],
-            texts=tuple(row["texts"]),
-            text_ids=tuple(row["text_ids"]),
-        )
-
-    def details(self) -> dict[str, Any]:
-        """What the log keeps of it."""
-        texts, ids = list(self.texts[:_KEPT_TEXTS]), list(self.text_ids)
-        return {"count": self.count, "span": self.span, "texts": texts, "text_ids": ids}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a decision did. `message`: in words; `is_revised`: the taxonomy file was replaced."""
-
-    decision: Decision
-    message: str
-    is_revised: bool = False
-    more: tuple[Decision, ...] = field(default=())
 
 
 class Review:
@@ -318,7 +268,7 @@ class Review:
                 language=proposal.language or tree.languages[0],
             )
             decision = self._decision(action, shown, tree, code=own_code, parent_code=parent_code, added_label=label)
-            taught = proposal.texts[:_KEPT_TEXTS] if evidence else ()
+            taught = proposal.texts[:KEPT_TEXTS] if evidence else ()
             # Ids of their own: evidence that was withdrawn by an undo must not stand in the way of the next decision.
             ids = [f"growth-{decision.decision_id}-{number}" for number in range(len(taught))]
             decision = replace(decision, details={**decision.details, "evidence": ids})

@@ -10,7 +10,8 @@ import pytest
 from taxomind_assets.classification import shards
 from taxomind_assets.growth.normalise import comparison_key
 from taxomind_assets.growth.observations import proposal_line
-from taxomind_assets.growth.review import Proposal, Review
+from taxomind_assets.growth.proposals import Proposal
+from taxomind_assets.growth.review import Review
 from taxomind_assets.pending import growth_state, pending_growth
 from taxomind_resources.settings import load_settings
 from tests.resources.llm.chat_server import serving

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from taxomind_assets.growth.detector import Rules, detect
-from taxomind_assets.growth.placing import proposed_code
 from taxomind_assets.growth.observations import Observation
+from taxomind_assets.growth.placing import proposed_code
 from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

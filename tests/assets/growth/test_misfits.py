@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from taxomind_assets.growth.misfits import Known, Misfits, cluster_rows, middle_of
+from taxomind_assets.growth.misfits import Known, Misfits, cluster_rows, drawn_by_wishes, middle_of
 from taxomind_assets.growth.observations import Observation
+from taxomind_assets.growth.unexplained import Answered
 
 DIMENSIONS = 32
 
@@ -75,3 +78,39 @@ def test_a_group_takes_the_label_that_somebody_wished_for_its_texts():
     finance = [row.text_id for row in found if row.proposed_label == "Finance"]
     assert len(finance) == 6
     assert not set(finance) & wishes.keys()
+
+
+def looked_at(*groups, sure=0.3, known=()):
+    """Texts as they are looked at: `known` are axes that references lie at."""
+    found = misfits(*groups)
+    count = len(found.rows)
+    references = np.eye(DIMENSIONS, dtype=np.float32)[list(known)]
+    answered = Answered(found.vectors, np.zeros((count, 1), np.int64), np.full((count, 1), sure, np.float32), references)
+    return Misfits(found.rows, found.vectors, 0, answered)
+
+
+def drawn(found, wishes):
+    """What wishes draw; a text's vector is that of the group that it names."""
+    vectors = {row.text: vector for row, vector in zip(found.rows, found.vectors, strict=True)}
+    embedder = SimpleNamespace(embed=lambda texts, role: np.array([vectors[text] for text in texts]))
+    index = SimpleNamespace(encoded=lambda vectors: vectors)
+    return drawn_by_wishes(found, wishes, embedder, index)
+
+
+def wish(rows, label="Finance"):
+    return {"finance": [Observation(row.text_id, row.title, row.text, proposed_label=label, source="user") for row in rows]}
+
+
+def test_two_wishes_draw_in_the_texts_near_them_and_no_others():
+    found = drawn(looked_at(TAX, GARDEN), wish(TAX[0][:2]))
+    assert {row.text_id for row in found} == {row.text_id for row in TAX[0][2:]}
+    assert {(row.proposed_label, row.source) for row in found} == {("Finance", "cluster")}
+
+
+def test_one_wish_draws_nothing():
+    assert drawn(looked_at(TAX, GARDEN), wish(TAX[0][:1])) == []
+
+
+def test_what_a_node_explains_as_well_or_is_answered_surely_is_not_drawn():
+    assert drawn(looked_at(TAX, GARDEN, known=[0]), wish(TAX[0][:2])) == []
+    assert drawn(looked_at(TAX, GARDEN, sure=0.95), wish(TAX[0][:2])) == []

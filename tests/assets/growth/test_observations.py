@@ -107,6 +107,7 @@ def corrections(*rows):
         "source": "",
         "annotator": "",
         "reason": "",
+        "proposed_label": "",
     }
     whole = [
         {
@@ -194,3 +195,25 @@ def test_observations_survive_their_table():
 def test_catch_alls_are_known_by_their_labels():
     assert all(map(is_catch_all, ("Misc", "other", "Others", "Miscellaneous", "General", "Miscellaneous goods")))
     assert not any(map(is_catch_all, ("Tech", "General practitioners", "Other clerks", "")))
+
+
+def test_a_label_that_an_annotator_proposes_beside_the_code_is_the_ideal_label():
+    """TL-SIG-4: `proposedLabel` of a correction is a wish; its code stays the primary node."""
+    table = corrections(
+        {"status": "applied", "code": "ai", "proposed_label": "Robots"},
+        {"status": "unknown_code", "given_codes": ["9999"], "proposed_label": "Drones"},
+    )
+    found = list(observations_from(observations_of_corrections(table, TREE, store_titles=True)))
+    assert [(row.primary_code, row.primary_label, row.proposed_label, row.source, row.is_divergent) for row in found] == [
+        ("ai", "AI", "Robots", "user", True),
+        (None, "", "Drones", "user", True),
+    ]
+
+
+def test_evidence_far_from_its_node_does_not_fit():
+    table = corrections(
+        {"status": "applied", "code": "ai", "correction_id": "far"},
+        {"status": "applied", "code": "ai", "correction_id": "near"},
+    )
+    found = observations_of_corrections(table, TREE, store_titles=True, outliers={"far"})
+    assert [row.misfit for row in observations_from(found)] == ["outlier", ""]

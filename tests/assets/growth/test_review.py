@@ -10,7 +10,8 @@ import pytest
 
 from taxomind_assets.growth import review as module
 from taxomind_assets.growth.decisions import read_decisions
-from taxomind_assets.growth.review import Proposal, Review
+from taxomind_assets.growth.proposals import Proposal
+from taxomind_assets.growth.review import Review
 from taxomind_resources.faults import Fault
 from taxomind_resources.inbox import Inbox
 from taxomind_resources.outputs import Outputs
