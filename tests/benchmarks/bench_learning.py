@@ -1,9 +1,10 @@
-"""What one correction costs, and what corrections do to nodes that nobody corrected.
+"""What one correction costs, and what it is worth.
 
-    python -m tests.benchmarks.bench_learning                               cost alone
-    python -m tests.benchmarks.bench_learning --data FOLDER --sets isco08.en,clinc150.en     untouched nodes as well
+    python -m tests.benchmarks.bench_learning                       what it costs
+    python -m tests.benchmarks.bench_learning --data FOLDER         what it is worth, on five benchmark sets (`few_shot`)
+    python -m tests.benchmarks.bench_learning --data FOLDER --sets isco08.en,clinc150.en --texts 300 --work DIR --docs
 
-The curve of quality over the number of corrections per leaf is part of `make bench` (regimes k=1 to all).
+`--docs` writes what was measured to the section "One correction at a time" of docs/quality.md.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -25,19 +30,22 @@ from taxomind_assets.pending import IndexState
 from taxomind_assets.taxonomy.records import taxonomy_to_table
 from taxomind_assets.taxonomy.tree import Taxonomy
 from taxomind_assets.views.index import NodeIndex, unit_rows
-from taxomind_assets.views.texts import VIEWS, clean, node_texts
+from taxomind_assets.views.texts import VIEWS, node_texts
 from taxomind_resources.embedding import Embedder, load_embedder
 from taxomind_resources.inbox import Inbox
 from taxomind_resources.outputs import Outputs
-from taxomind_resources.settings import Settings
+from taxomind_resources.settings import Settings, load_settings
 from taxomind_resources.tables import BY_NAME
-from tests.bench.material import Text, find_sets
-from tests.bench.task import Task
+from tests.bench.page import PAGE
+from tests.benchmarks import few_shot
 from tests.benchmarks.bench_classification import large_tree
 from tests.benchmarks.material import best, build, measured, occupations, uncached
 
 _TRIES = 5
 KEY = "bench"
+#: Marks around the table of docs/quality.md.
+BEGIN: Final = "<!-- corrections: made by `python -m tests.benchmarks.bench_learning --data FOLDER --docs` -->"
+END: Final = "<!-- end of corrections -->"
 
 
 def invented(count: int, codes: list[str], dimensions: int) -> Evidence:
@@ -61,20 +69,30 @@ def in_process(settings: Settings, embedder: Embedder, sizes: list[int]) -> Iter
     """Rows of the table: one more correction in a process that holds a classifier, and the first answer after it."""
     small = build(occupations(settings), embedder)
     large = random_index(large_tree(), small.vectors.shape[1])
+    times = []
     for index in (small, large):
         for size in sizes:
             evidence = invented(size, index.tree.codes, index.vectors.shape[1])
             classifier = Classifier(index, embedder, settings).with_evidence(evidence)
             classifier.classify("something that was never seen")
-            learned = []
+            usual = best(measured(lambda one=classifier: one.classify("another text")) for _ in range(_TRIES))
+            learned = [classifier]
 
-            def teach(classifier: Classifier = classifier, learned: list[Classifier] = learned) -> None:
-                learned.append(classifier.learn([f"a new text {len(learned)}"], [classifier.tree.codes[-1]]))
+            def teach(learned: list[Classifier] = learned) -> None:
+                learned.append(learned[-1].learn([f"a new text {len(learned)}"], [learned[-1].tree.codes[-1]]))
 
             cost = best(measured(teach) for _ in range(_TRIES))
-            first = best(measured(lambda one=one: one.classify("a new text like it")) for one in learned)
+            first = best(measured(lambda one=one: one.classify("a new text like it")) for one in learned[1:])
+            times.append(cost.cpu)
             total = cost.wall + first.wall
-            yield f"| {len(index.tree):,} | {size:,} | {cost.cpu:.3f} s | {first.cpu:.3f} s | {total:.3f} s |"
+            cells = [
+                f"{len(index.tree):,}",
+                f"{size:,}",
+                *(f"{one.cpu:.4f} s" for one in (usual, cost, first)),
+                f"{total:.3f} s",
+            ]
+            yield f"| {' | '.join(cells)} |"
+    yield f"\nThe last takes {times[-1] / times[0]:.2f} times as long to learn as the first."
 
 
 def on_disk(embedder: Embedder, sizes: list[int]) -> Iterator[str]:
@@ -115,53 +133,69 @@ def on_disk(embedder: Embedder, sizes: list[int]) -> Iterator[str]:
             yield f"| {size:,} | {first.cpu:.1f} s | {more.cpu:.2f} s | {more.wall:.2f} s | {load.cpu:.3f} s |"
 
 
-def untouched(data: Path, names: list[str], embedder: Embedder, settings: Settings) -> Iterator[str]:
-    """Rows of the table: half of the leaves get k corrections each; how texts of the other half are answered."""
-    found = {bench_set.name: bench_set for bench_set in find_sets(data)}
-    for name in names:
-        task = Task(found[name], embedder, settings, Path(tempfile.mkdtemp()))
-        leaves = sorted(code for code, leaf in zip(task.tree.codes, task.tree.is_leaf, strict=True) if leaf)
-        taught = set(leaves[::2])
-        plain = Classifier(task.index, embedder, settings)
-        tests = [text for text in task.tests("k=1") if not taught & set(text.codes)]
-        before = _right(plain, task.tree, tests)
-        for regime in ("k=1", "k=3", "k=10", "all"):
-            rows = [(clean(text.text), code) for text in task.pool(regime) for code in text.codes if code in taught]
-            texts, codes = [text for text, _ in rows], [code for _, code in rows]
-            after = _right(plain.with_evidence(Evidence.of(texts, codes, task.vectors(texts))), task.tree, tests)
-            yield f"| {name} | {regime} | {len(rows):,} | {len(tests):,} | {before:.1%} | {after:.1%} | {after - before:+.1%} |"
-
-
-def _right(classifier: Classifier, tree: Taxonomy, tests: list[Text]) -> float:
-    best_leaf = classifier.answers([clean(text.text) for text in tests]).leaves[:, 0]
-    gold = [{tree.position[code] for code in text.codes} for text in tests]
-    return float(np.mean([leaf in known for leaf, known in zip(best_leaf.tolist(), gold, strict=True)]))
+def publish(page: Path, lines: list[str], texts: int) -> None:
+    """Put a table where `page` has the marks for it."""
+    head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    tail = rest.partition(END)[2]
+    about = f"At most {texts:,} test texts of a set; taxomind {version('taxomind')}."
+    page.write_text("\n".join([head + BEGIN, "", about, "", *lines, "", END + tail]), encoding="utf-8")
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--evidence", type=int, nargs="*", default=[0, 1_000, 10_000])
+    parser.add_argument("--evidence", type=int, nargs="*", default=[100, 10_000, 100_000])
     parser.add_argument("--files", type=int, nargs="*", default=[1, 1_000, 10_000])
     parser.add_argument("--data", type=Path, help="folder of benchmark sets")
-    parser.add_argument("--sets", default="isco08.en,naics-2012.en,clinc150.en")
+    parser.add_argument("--sets", default=",".join(few_shot.SETS))
+    parser.add_argument("--texts", type=int, default=1_000, help="test texts of a set, at most")
+    parser.add_argument("--work", type=Path, help="data root of the run, which keeps the vectors (default: a temporary folder)")
+    parser.add_argument(
+        "--json", type=Path, help="also write the records to this file; sets that it has are not measured again"
+    )
+    parser.add_argument("--docs", action="store_true", help="also write the table to docs/quality.md")
     given = parser.parse_args()
+    if given.data:
+        worth(given)
+    else:
+        costs(given)
+
+
+def costs(given: argparse.Namespace) -> None:
+    """Print what one correction costs."""
     settings = uncached()
     embedder = load_embedder(settings.embedding, settings.data)
     if given.evidence:
-        print("| nodes | corrections before | `Classifier.learn`, CPU | first answer after it, CPU | both, wall |")
-        print("|---|---|---|---|---|")
+        print(
+            "| nodes | corrections before | an answer, CPU | `Classifier.learn`, CPU | first answer after, CPU | both, wall |"
+        )
+        print("|---|---|---|---|---|---|")
         for row in in_process(settings, embedder, given.evidence):
             print(row, flush=True)
     if given.files:
         print("\n| files | learned at first, CPU | one more file, CPU | wall | evidence loaded, CPU |\n|---|---|---|---|---|")
         for row in on_disk(load_embedder(settings.embedding, settings.data), given.files):
             print(row, flush=True)
-    if given.data:
-        print("\n| set | corrections of half of the leaves | texts | test texts of the others | before | after | change |")
-        print("|---|---|---|---|---|---|---|")
-        for row in untouched(given.data, given.sets.split(","), embedder, settings):
-            print(row, flush=True)
+
+
+def worth(given: argparse.Namespace) -> None:
+    """Print what corrections are worth, set by set."""
+    with ExitStack() as stack:
+        work = given.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        settings = load_settings(work)
+        embedder = load_embedder(settings.embedding, settings.data)
+        known = json.loads(given.json.read_text(encoding="utf-8")) if given.json and given.json.exists() else []
+        names = given.sets.split(",")
+        wanted = [name for name in names if name not in {record["set"] for record in known}]
+        for record in few_shot.records(given.data, wanted, embedder, settings, work=work, texts=given.texts):
+            known.append(record)
+            print(few_shot.table([record])[-1], file=sys.stderr, flush=True)
+            if given.json:
+                given.json.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        lines = few_shot.table([record for name in names for record in known if record["set"] == name])
+        print("\n".join(lines))
+        if given.docs:
+            publish(PAGE, lines, given.texts)
 
 
 if __name__ == "__main__":
