@@ -68,7 +68,8 @@ class Tab:
         end = time.monotonic() + seconds
         while not (found := self.value(expression)):
             if time.monotonic() > end:
-                raise TimeoutError(f"it never came to pass: {expression}; {self.complaints}")
+                said = self.value("[document.title, document.querySelector('[role=status]')?.textContent, document.activeElement.outerHTML]")
+                raise TimeoutError(f"it never came to pass: {expression}; {said}; {self.complaints}")
             time.sleep(0.03)
         return found
 

@@ -99,6 +99,7 @@ class Picker {
   }
 
   async key(event) {
+    event.stopPropagation();
     const moves = { ArrowDown: 1, ArrowUp: -1 };
     if (event.key in moves) {
       event.preventDefault();
@@ -113,7 +114,6 @@ class Picker {
       this.close();
       this.input.dispatchEvent(new CustomEvent("leave", { bubbles: true }));
     }
-    event.stopPropagation();
   }
 
   choose(at) {
@@ -164,6 +164,7 @@ class Queue {
     on("[data-explain]", () => this.explain());
     find("[data-alternatives]", item)?.addEventListener("click", (event) => {
       const button = event.target.closest("[data-choose]");
+      event.stopPropagation();
       if (button) this.label(button.dataset.choose, button.dataset.label, "correct");
     });
     const box = find("[data-picker]", item);
