@@ -8,6 +8,7 @@ fails the words stay. The result is an ordinary taxonomy with typical texts as e
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -237,17 +238,17 @@ def _folder_of(folders: Sequence[str]) -> str:
 
 
 def _parents(samples: Sequence[Sample], vectors: NDArray[np.float32], groups: NDArray[np.int64]) -> dict[int, str]:
-    """Wider domains of groups: their middles, grouped once more."""
+    """Wider domains of groups: their middles, joined by Ward's method into about as many as each of them has groups."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+
     numbers = sorted({int(number) for number in groups if number != NOISE})
     middles = np.stack([vectors[groups == number].mean(axis=0) for number in numbers])
     middles /= np.maximum(np.linalg.norm(middles, axis=1, keepdims=True), 1e-9)
-    wide = cluster_texts(middles.astype(np.float32), min_size=2)
-    if len(set(wide.tolist()) - {NOISE}) < 2:
-        return {}
+    wide = fcluster(linkage(middles.astype(np.float64), "ward"), max(2, round(math.sqrt(len(numbers)))), "maxclust")
     domain = {number: int(wide[place]) for place, number in enumerate(numbers)}
     of_text = np.array([domain.get(int(group), NOISE) for group in groups], np.int64)
     names = cluster_names(keywords([sample.text for sample in samples], of_text, most=_KEYWORDS))
-    return {number: names[wider] for number, wider in domain.items() if wider != NOISE}
+    return {number: names[wider] for number, wider in domain.items()}
 
 
 def _nodes(

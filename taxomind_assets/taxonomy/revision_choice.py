@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 REASSIGNMENTS: Final = "taxonomy.reassignments"
 #: What became of a correction whose node was split.
 MOVED, UNSURE = "moved", "unsure"
+#: Confidence above which an unsure correction counts meanwhile: more probable than everywhere else together.
+COUNTS_ABOVE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,12 @@ def _best(tree: Taxonomy, masses: NDArray[np.float32], nodes: NDArray[np.int64])
 def decided_corrections(
     key: str, settings: Settings, outputs: Outputs, translation: Translation, split: Iterable[SplitCorrection]
 ) -> dict[str, str]:
-    """The code of each correction whose node was split, where it is sure enough; decides those that were not decided before.
+    """The code of each correction whose node was split, where one stands out; decides those that were not decided before.
 
-    A decision stays: it is made once for an edition, and kept in `taxonomy.reassignments` with its confidence. It counts when
-    the confidence reaches `routing.accuracy_target`; else the correction waits for a person, and nothing is lost.
+    A decision stays: it is made once for an edition, and kept in `taxonomy.reassignments` with its confidence. It is sure when
+    that reaches `routing.accuracy_target`; the others are listed for a person, and count meanwhile where they are more probable
+    than everywhere else together. To learn the sure ones alone would do harm: they are not spread over the parts as the texts
+    are, and draw texts away from the parts that have none (measured by `tests.benchmarks.bench_revision`).
 
     Args:
         key: taxonomy key.
@@ -123,7 +127,7 @@ def decided_corrections(
             kept[found.correction_id] = {**asdict(found), "options": list(found.options), **asdict(choice), **decided}
     if kept != known:
         _write(outputs, key, part, kept)
-    return {name: row["code"] for name, row in kept.items() if row["status"] == MOVED}
+    return {name: row["code"] for name, row in kept.items() if row["status"] == MOVED or row["confidence"] > COUNTS_ABOVE}
 
 
 def _asks_the_same(row: Mapping[str, object], found: SplitCorrection) -> bool:

@@ -24,7 +24,7 @@ from taxomind_assets.learning.evidence import Evidence
 from taxomind_assets.taxonomy.diff_links import guess_links
 from taxomind_assets.taxonomy.readers import read_taxonomy
 from taxomind_assets.taxonomy.revision import Revision, Translation, VersionFile
-from taxomind_assets.taxonomy.revision_choice import choose_among
+from taxomind_assets.taxonomy.revision_choice import COUNTS_ABOVE, choose_among
 from taxomind_assets.taxonomy.tree import Taxonomy
 from taxomind_assets.views.texts import clean
 from taxomind_resources.embedding import Embedder, load_embedder
@@ -129,7 +129,7 @@ def _corrections(
                 fmean(own for own, is_sure in zip(right, sure, strict=True) if is_sure)
             )
         figures["corrections of split codes: right when classified from scratch"].append(blind or 0.0)
-        placed |= {i: choice.code for i, choice, is_sure in zip(split, choices, sure, strict=True) if is_sure}
+        placed |= {i: choice.code for i, choice in zip(split, choices, strict=True) if choice.confidence > COUNTS_ABOVE}
     gold = [editions.new_of[code] for code in texts.codes]
     for name, taught in (("translated", placed), ("given anew by people", dict(enumerate(true))), ("lost", {})):
         classifier = _with_evidence(new, given, taught)
