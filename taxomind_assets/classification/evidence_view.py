@@ -49,12 +49,12 @@ COUNT: Final = "evidence_count"
 #: Logit weights: one vector over all numbers of corrections.
 WEIGHTS: Final = FusionWeights(
     untrusted={NEAREST: 0.0, CHARACTERS: 7.7, WORDS: 1.8, PROTOTYPE: 9.3, VOTE: 1.0, BOTH: 0.0, PRESENT: -0.5, COUNT: -0.5},
-    trusted={NEAREST: 7.4, CHARACTERS: 1.25, WORDS: 1.4, PROTOTYPE: 14.0, VOTE: 0.0, BOTH: 0.7, PRESENT: -0.3, COUNT: -0.45},
+    trusted={NEAREST: 5.9, CHARACTERS: 1.15, WORDS: 2.1, PROTOTYPE: 12.7, VOTE: 0.0, BOTH: 2.5, PRESENT: -0.5, COUNT: -0.45},
 )
 #: Weight of the node's own texts in the prototype, in corrections.
 _OWN_TEXTS: Final = 3.0
 #: Corrections of a node at which its evidence counts half.
-_HALF: Final = 1.5
+_HALF: Final = 1.0
 _NEIGHBOURS: Final = 10
 #: How much a neighbour's vote falls with distance.
 _STEEPNESS: Final = 8.0

@@ -64,7 +64,7 @@ def test_features_are_those_of_their_definition(scorer: Scorer, view: EvidenceVi
     for code in ("5311", "5230", "23", "2611"):
         node = scorer.tree.position[code]
         rows = [i for i, told in enumerate(view.rows.codes) if told == code]
-        fade = len(rows) / (len(rows) + 1.5)
+        fade = len(rows) / (len(rows) + 1.0)
         vectors = view.rows.vectors[rows]
         nearest = np.maximum((vectors @ query.vectors.T).max(axis=0), 0)
         expected = fade * np.maximum(nearest - base.best_text[node], 0)
