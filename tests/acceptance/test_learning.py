@@ -26,7 +26,7 @@ TAXONOMY = (
 )
 CODES = ("dog", "cat", "oak", "rose", "a")
 #: Several taxonomies, so that several runs are there to be killed at a time.
-KEYS = ("beasts", "herbs", "pets", "woods")
+KEYS = ("beasts", "herbs", "woods")
 KILLS = 21
 #: Of these, so many take the daemon, its code server and all runs at once, as a power cut does.
 POWER_CUTS = 3
