@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Point = tuple[float, float]
 _WIDTH, _HEIGHT = 640, 350
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 30, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 26, 30, 46
 _CELL: Final = 34
 _NAMES: Final = {"answer": "answer right or above", "leaf": "best leaf right", "exact": "answer exactly right"}
 _TICKS: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)

@@ -104,6 +104,39 @@ def running_ui(data: Path, seconds: float = 90) -> Iterator[str]:
                 _kill_group(process)
 
 
+@contextmanager
+def running_service(data: Path, seconds: float = 60) -> Iterator[str]:
+    """The HTTP service on a data root and a free port, without tokens; gives its address once it answers.
+
+    Raises:
+        RuntimeError: it ended by itself, or did not answer within `seconds`.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "taxomind_app.api.server", str(data), "127.0.0.1", str(port), "open"]
+    with _ends_with_this_process():
+        process = subprocess.Popen(command, env=own_environment(), stderr=subprocess.DEVNULL, start_new_session=True)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            end = time.monotonic() + seconds
+            while not _answers(f"{address}/health"):
+                if process.poll() is not None or time.monotonic() > end:
+                    raise RuntimeError(f"the service is not ready (exit code {process.poll()})")
+                time.sleep(0.2)
+            yield address
+        finally:
+            _kill_group(process)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urlopen(address, timeout=10) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
 def _is_ready(address: str) -> bool:
     body = json.dumps({"query": "{ assetNodes { id } }"}).encode()
     try:

@@ -1,7 +1,7 @@
 """Makes the pictures of the docs from a real demo: `python -m tests.docs.pictures` (needs a Chromium; some minutes).
 
 docs/images/demo.png: what `taxomind demo` prints. lineage.png: the graph of assets in the web interface after it.
-report.png: one figure of its error report.
+report.png: one figure of its error report. review-*.png: the review page of the same data.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-from tests.acceptance.browser import LINEAGE, PROGRAM, find_browser, look, own_environment, running_ui
+from tests.acceptance.browser import LINEAGE, PROGRAM, find_browser, look, own_environment, running_service, running_ui
+from tests.acceptance.driver import Tab, driven
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+EXAMPLES = Path(__file__).resolve().parents[2] / "data" / "examples"
 REPORT_FIGURE = "coverage_and_accuracy.png"
 #: What stands in the picture for the folder that the demo ran in.
 HOME = "~/taxomind"
@@ -82,6 +84,44 @@ def draw_lineage(address: str, target: Path) -> None:
     save_small(framed, target)
 
 
+def add_diary(data: Path) -> None:
+    """A taxonomy with candidates for growth."""
+    notes = EXAMPLES / "notes"
+    command = ["taxonomy", "add", "diary", notes / "taxonomy.csv", "--texts", notes / "later" / "growing.csv", "--data", data]
+    for arguments in (command, ["growth", "--taxonomy", "diary", "--data", data]):
+        environment = {**own_environment(), "TAXOMIND_GROWTH__MIN_DAYS": "0"}
+        subprocess.run([PROGRAM, *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def draw_review(data: Path, images: Path) -> None:
+    """The review page: queue and growth in the light, classify and report in the dark."""
+    with running_service(data) as address, driven() as tab:
+        at = f"{address}/review"
+        tab.dress(1000, 940, scale=1.6)
+        tab.open(f"{at}/isco08/queue")
+        tab.press("/")
+        tab.type("clerk")
+        tab.wait("document.querySelectorAll('.item.current [role=option]').length > 2")
+        tab.value("window.scrollTo(0, 0)")
+        save_page(tab, images / "review-queue.png")
+        tab.dress(1000, 900, scale=1.6)
+        tab.open(f"{at}/diary/growth")
+        save_page(tab, images / "review-growth.png")
+        tab.dress(1000, 900, dark=True, scale=1.6)
+        tab.open(f"{at}/isco08?text=nurse+on+a+children%27s+ward")
+        save_page(tab, images / "review-classify-dark.png")
+        tab.dress(1000, 1100, dark=True, scale=1.6)
+        tab.open(f"{at}/isco08/report")
+        save_page(tab, images / "review-report-dark.png")
+
+
+def save_page(tab: Tab, target: Path) -> None:
+    """What the browser shows."""
+    tab.value("document.activeElement.blur && !document.querySelector('[aria-expanded=true]') && document.activeElement.blur()")
+    tab.shoot(target)
+    save_small(Image.open(target), target)
+
+
 def save_small(image: Image.Image, target: Path) -> None:
     """Write a PNG with a palette of 128 colours."""
     image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(target, optimize=True)
@@ -100,6 +140,8 @@ def main() -> int:
         save_small(Image.open(figures / REPORT_FIGURE), IMAGES / "report.png")
         with running_ui(folder / "data") as address:
             draw_lineage(address, IMAGES / "lineage.png")
+        add_diary(folder / "data")
+        draw_review(folder / "data", IMAGES)
     return 0
 
 

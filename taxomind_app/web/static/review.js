@@ -83,10 +83,14 @@ class Picker {
       row.dataset.at = at;
       return row;
     }));
-    if (!nodes.length) this.list.append(made("li", "hint", "Nothing fits."));
+    if (!nodes.length) {
+      this.list.append(made("li", "hint", "Nothing fits."));
+      this.input.removeAttribute("aria-activedescendant");
+    }
     this.list.hidden = false;
     this.input.setAttribute("aria-expanded", "true");
     this.mark(0);
+    this.list.scrollIntoView({ block: "nearest" });
   }
 
   mark(at) {
