@@ -58,6 +58,13 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "gate_refused": FaultKind(
         "The version may not be put to use", 409, 1, "Train a better one; --force promotes it all the same."
     ),
+    "export_impossible": FaultKind(
+        "The model cannot be written in this form",
+        422,
+        1,
+        "Use the version as it was trained; `taxomind models export` says why.",
+    ),
+    "study_differs": FaultKind("The study was begun on other data or choices", 409, 1, "Begin a new one with --fresh."),
     "model_unavailable": FaultKind("The embedding model cannot be loaded", 503, 1, "`taxomind doctor` says what is missing."),
     "model_untrusted": FaultKind("The model's weights are not the expected ones", 503, 1, "Reinstall the model package."),
     "provider_failed": FaultKind("The embedding service failed", 502, 1, "Try again later, or check its address and key."),

@@ -122,9 +122,9 @@ class ScoringSettings(_Group):
         "that `taxomind crosslingual train` has written",
     )
     adapt: bool = Field(
-        False,
-        description="fit the encoder to a taxonomy's own texts when its index is built: places more texts right, finds "
-        "fewer that belong nowhere, and builds take longer",
+        True,
+        description="fit the encoder to a taxonomy's own texts when its index is built, which places more texts right; "
+        "false: builds take some seconds less",
     )
 
 
@@ -155,6 +155,11 @@ class ModelsSettings(_Group):
     node_texts: bool = Field(True, description="train on labels, definitions and examples of the taxonomy as well")
     corrections: bool = Field(True, description="train on corrections as well")
     keep: int = Field(10, ge=1, description="versions that are kept besides the promoted one")
+    variant: Literal["source", "auto", "onnx", "onnx-optimized", "onnx-int8"] = Field(
+        "source",
+        description="form in which the promoted version answers: as it was trained, the fastest export that the gate let "
+        "pass (auto), or that export; one that may not be served is replaced by the source",
+    )
     vote: bool = Field(True, description="the promoted version takes part in answers; false: it is only asked by itself")
 
 
@@ -318,10 +323,10 @@ class Settings(_Group):
     scoring: ScoringSettings = ScoringSettings()  # type: ignore[call-arg]
     routing: RoutingSettings = RoutingSettings()  # type: ignore[call-arg]
     report: ReportSettings = ReportSettings()  # type: ignore[call-arg]
+    models: ModelsSettings = ModelsSettings()  # type: ignore[call-arg]
     llm: LlmSettings = LlmSettings()  # type: ignore[call-arg]
     enrichment: EnrichmentSettings = EnrichmentSettings()  # type: ignore[call-arg]
     judge: JudgeSettings = JudgeSettings()  # type: ignore[call-arg]
-    models: ModelsSettings = ModelsSettings()  # type: ignore[call-arg]
     reranker: RerankerSettings = RerankerSettings()  # type: ignore[call-arg]
     engine: EngineSettings = EngineSettings()  # type: ignore[call-arg]
     growth: GrowthSettings = GrowthSettings()  # type: ignore[call-arg]

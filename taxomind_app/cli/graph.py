@@ -38,6 +38,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "labelled_texts": "texts",
     "trained_model": "versions",
     "model_evaluation": "figures",
+    "exported_model": "variants",
     LEARNING_REPORT: "measures",
 }
 _ROWS: Final = "dagster/partition_row_count"

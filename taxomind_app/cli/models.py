@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from taxomind_app.cli.model_exports import VariantChoice
 from taxomind_app.cli.session import Session, Taxonomy, styled
 from taxomind_resources.faults import Fault
 
@@ -55,6 +56,8 @@ taxomind models rollback --taxonomy news
 PREDICT_EPILOG = """Examples
 
 taxomind models predict --taxonomy news "Champion wins final in extra time"
+
+taxomind models predict --taxonomy news --variant onnx-int8 "Champion wins final in extra time"
 
 taxomind models predict --taxonomy news --input texts.csv --output answers.tsv
 """
@@ -294,6 +297,7 @@ def predict(
         Path | None,
         typer.Option("--input", "-i", metavar="FILE", help="CSV, TSV, JSONL or Parquet with texts.", show_default=False),
     ] = None,
+    variant: Annotated[VariantChoice, typer.Option("--variant", help="Form in which it answers.")] = VariantChoice.SOURCE,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write all answers as TSV.", show_default=False)
     ] = None,
@@ -307,7 +311,7 @@ def predict(
     place = _Place(session, taxonomy)
     if bool(texts) == (input_ is not None):
         raise Fault("invalid_input", "It is not clear what to answer.", value=texts, allowed="texts, or --input FILE")
-    pipeline, manifest = load_model(place.store, place.key, version, embedder=place.embedder)
+    pipeline, manifest = load_model(place.store, place.key, version, embedder=place.embedder, variant=str(variant))
     named = _read(session, input_) if input_ else [(str(number), text) for number, text in enumerate(texts or (), 1)]
     found = pipeline.predict([text for _, text in named])
     ranked = found.ranked(_ALTERNATIVES)

@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 _TAGS: Final = {"taxomind/stage": "models"}
 _SHOWN: Final = ["text", "code", "split", "source_file"]
 _VERSIONS_SHOWN: Final = ["version", "state", "promoted", "name", "training_texts", "accuracy", "macro_f1", "hF1", "ece"]
+_EXPORTS_SHOWN: Final = [
+    "variant",
+    "state",
+    "reason",
+    "size_bytes",
+    "latency_p50_ms",
+    "texts_per_second",
+    "agreement",
+    "accuracy",
+]
 _NO_MODEL: Final = "There is no model yet: `taxomind models train --taxonomy {key}`."
 
 
@@ -131,6 +141,44 @@ def model_evaluation(
     """How good a version is: on validation rows, and once on test rows, which nothing else ever reads."""
     opened = settings.load(), outputs.open()
     result = for_each_key(context, lambda key: _evaluate(key, config, *opened, lambda: embedding.embedder(key)))
+    outputs.publish()
+    return result
+
+
+class ExportConfig(Config):
+    """Which version is exported."""
+
+    version: int | None = Field(None, description="version; null = the latest")
+    again: bool = Field(False, description="export it again, although it was exported before")
+
+
+@asset(
+    deps=[trained_model, model_evaluation],
+    partitions_def=taxonomy_keys,
+    group_name="models",
+    kinds={"python", "onnx"},
+    owners=OWNERS,
+    tags=_TAGS,
+    code_version="1",
+    metadata=table_metadata("models.exports"),
+)
+def exported_model(
+    context: AssetExecutionContext,
+    config: ExportConfig,
+    *,
+    settings: SettingsResource,
+    outputs: OutputsResource,
+    embedding: EmbeddingResource,
+) -> MaterializeResult[Any]:
+    """A version as ONNX: as it is, optimised, and with 8-bit weights, each beside the version itself.
+
+    Only what answers as the version does may be served. An export that was killed leaves nothing.
+    """
+    from taxomind_assets.models.progress import sayer
+
+    opened = settings.load(), outputs.open()
+    say = sayer(context.log.info)
+    result = for_each_key(context, lambda key: _export(key, config, *opened, embedder=lambda: embedding.embedder(key), say=say))
     outputs.publish()
     return result
 
@@ -256,3 +304,39 @@ def _evaluate(
     metadata["figures"] = MetadataValue.md(figures_table(outputs, key, number))
     metadata["codes"] = MetadataValue.md(class_table(outputs, key, number))
     return Written(f"v{number}:{judged.digest}", judged.measures, metadata)
+
+
+def _export(
+    key: str,
+    config: ExportConfig,
+    settings: "Settings",
+    outputs: "Outputs",
+    *,
+    embedder: "Callable[[], Embedder]",
+    say: "Callable[[str], None]",
+) -> Written:
+    from taxomind_assets.models.exports.exporting import export_version
+    from taxomind_assets.models.exports.report import stored_export
+    from taxomind_assets.models.stored import labelled_texts as stored_texts
+    from taxomind_assets.models.stored import write_export
+    from taxomind_assets.models.training import examples_of
+    from taxomind_assets.taxonomy.stored import stored_taxonomy
+    from taxomind_resources.model_store import ModelStore
+
+    store = ModelStore(settings.data)
+    if not store.ready(key):
+        return Written("none", 0, {"note": _NO_MODEL.format(key=key)})
+    number = int(store.folder(key, config.version or store.ready(key)[0]).name.removeprefix("v"))
+    found = None if config.again else stored_export(store, key, number)
+    if found is None:
+        tree = stored_taxonomy(outputs, key)
+        examples = examples_of(tree, stored_texts(outputs, key, tree), "validation")
+        found = export_version(store, key, number, tree, examples, embedder=embedder, say=say)
+    table = write_export(outputs, key, found)
+    metadata = {
+        "version": number,
+        "may be served": ", ".join(found.accepted()) or "the version as it was trained, alone",
+        "texts compared": found.texts,
+        "variants": preview(table, _EXPORTS_SHOWN),
+    }
+    return Written(f"v{number}:{found.exported_at.isoformat()}", table.num_rows, metadata)

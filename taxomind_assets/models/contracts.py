@@ -88,7 +88,8 @@ class PluginInfo:
         pretrained: it needs a model that somebody trained before.
         known_models: such models.
         uses_locale: its parameter `locale` changes what it does.
-        onnx: its step can be exported.
+        onnx: its step can be exported: a classifier that has `write_onnx(path)`, which writes a graph as
+            `exports.graphs` describes them.
     """
 
     name: str

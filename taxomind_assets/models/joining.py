@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from taxomind_assets.models.pipeline import Pipeline
     from taxomind_assets.views.index import NodeIndex
     from taxomind_resources.embedding import Embedder
+    from taxomind_resources.model_store import ModelStore
     from taxomind_resources.outputs import Outputs
     from taxomind_resources.settings import Settings
 
@@ -226,7 +227,6 @@ def join_promoted(key: str, settings: Settings, outputs: Outputs, embedder: Call
         Fault: what loading the model or the classifier raises.
     """
     from taxomind_assets.classification.classifier import Classifier
-    from taxomind_assets.models.training import load_model
     from taxomind_resources.index_store import IndexStore
     from taxomind_resources.model_store import ModelStore
 
@@ -234,7 +234,7 @@ def join_promoted(key: str, settings: Settings, outputs: Outputs, embedder: Call
     number = store.promoted(key)
     if number is None or IndexStore(settings.data).current(key) is None:
         return None
-    pipeline, _ = load_model(store, key, number, embedder=embedder)
+    pipeline, _ = served(store, key, number, settings, embedder)
     classifier = Classifier.load(key, settings, model=False)
     texts, codes = _validation_rows(key, outputs, store.folder(key, number))
     found = join(classifier, pipeline, number, texts, codes)
@@ -279,7 +279,6 @@ def stored_vote(key: str, settings: Settings, index: NodeIndex) -> Vote | None:
     A model that cannot be used does not keep the classifier from answering: it is left out, and the log says why.
     """
     from taxomind_assets.classification.calibration import Calibration
-    from taxomind_assets.models.training import load_model
     from taxomind_resources.embedding import load_embedder
     from taxomind_resources.model_store import ModelStore
 
@@ -288,11 +287,33 @@ def stored_vote(key: str, settings: Settings, index: NodeIndex) -> Vote | None:
         if found is None or found.choice == "router" or found.index_version != index.version:
             return None
         own = settings.for_taxonomy(key).embedding
-        pipeline, _ = load_model(
-            ModelStore(settings.data), key, found.number, embedder=lambda: load_embedder(own, settings.data)
-        )
+        store = ModelStore(settings.data)
+        pipeline, variant = served(store, key, found.number, settings, lambda: load_embedder(own, settings.data))
         calibration = Calibration.from_text(found.calibration)
     except (Fault, json.JSONDecodeError, KeyError, TypeError) as error:
         logging.getLogger(__name__).warning("%s: the promoted model does not vote: %s", key, error)
         return None
-    return Vote(ModelVotes(pipeline, found.number, index.tree, found.strength, found.familiarity), calibration)
+    view = ModelVotes(pipeline, found.number, index.tree, found.strength, found.familiarity, variant)
+    return Vote(view, calibration)
+
+
+def served(
+    store: ModelStore, key: str, number: int, settings: Settings, embedder: Callable[[], Embedder]
+) -> tuple[Pipeline, str]:
+    """A version in the variant that `models.variant` names, and the name; as it was trained where that may not be served.
+
+    Raises:
+        Fault: as `load_model`.
+    """
+    from taxomind_assets.models.exports.report import SOURCE, approved_folder
+    from taxomind_assets.models.training import load_model
+
+    variant = settings.for_taxonomy(key).models.variant
+    try:
+        folder = approved_folder(store, key, number, variant)
+    except Fault as fault:
+        logging.getLogger(__name__).warning("%s: the model answers as it was trained: %s", key, fault)
+        folder = None
+    chosen = SOURCE if folder is None else folder.name
+    pipeline, _ = load_model(store, key, number, embedder=embedder, variant=chosen)
+    return pipeline, chosen

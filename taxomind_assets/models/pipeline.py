@@ -21,6 +21,7 @@ import numpy as np
 from taxomind_assets.models.arrays import load_json, save_json
 from taxomind_assets.models.calibrated import probabilities
 from taxomind_assets.models.contracts import Batch, Surroundings
+from taxomind_assets.models.exports.runtime import OnnxClassifier
 from taxomind_assets.models.hierarchy import Unit, own_mass
 from taxomind_assets.models.registry import Registry
 from taxomind_assets.models.specification import ModelSpec
@@ -180,14 +181,20 @@ class Pipeline:
                 own[filled] = self._own([block[place] for place in filled])
             yield own
 
-    def _own(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        given = []
+    def unit_scores(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """What each classifier gives for b clean texts that are not empty: float32 [b, c] each."""
         rows: Any = None
+        found = []
         for trained in self.units:
             takes_text = trained.classifier.info.input == "text"
             if not takes_text and rows is None:
                 rows = self.encoding.rows(self.encoding.batch(texts))
-            given.append(probabilities(trained.classifier.scores(texts if takes_text else rows), trained.temperature))
+            found.append(trained.classifier.scores(texts if takes_text else rows))
+        return found
+
+    def _own(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        scored = zip(self.unit_scores(texts), self.units, strict=True)
+        given = [probabilities(scores, trained.temperature) for scores, trained in scored]
         return own_mass(self.tree, [trained.unit for trained in self.units], given)
 
     def save(self, folder: Path) -> None:
@@ -212,8 +219,10 @@ class Pipeline:
         )
 
     @classmethod
-    def load(cls, folder: Path, spec: ModelSpec, plugins: Registry, surroundings: Surroundings) -> Pipeline:
-        """The inverse of `save`.
+    def load(
+        cls, folder: Path, spec: ModelSpec, plugins: Registry, surroundings: Surroundings, exported: Path | None = None
+    ) -> Pipeline:
+        """The inverse of `save`; `exported` = folder of graphs that take the place of the classifiers.
 
         Raises:
             Fault: `model_damaged`, `missing_extra`, or what a plug-in raises.
@@ -225,8 +234,13 @@ class Pipeline:
             part = spec.classifier_of(known["name"])
             if part.name != known["classifier"]:
                 raise Fault("model_damaged", f"{_UNITS} names another classifier than the manifest.", value=known["classifier"])
-            own = folder / f"unit-{place}"
-            classifier = plugins.load("classifier", part.name, part.parameters, folder=own, surroundings=surroundings)
+            if exported is None:
+                own = folder / f"unit-{place}"
+                classifier = plugins.load("classifier", part.name, part.parameters, folder=own, surroundings=surroundings)
+            else:
+                info = plugins.get("classifier", part.name).info
+                graph = exported / f"unit-{place}" / "model.onnx"
+                classifier = OnnxClassifier(info, graph, len(known["classes"]), surroundings.threads)
             unit = Unit(known["name"], tuple(tree.position[code] for code in known["classes"]))
             units.append(TrainedUnit(unit, classifier, known["temperature"]))
         return cls(encoding, tuple(units), tree)

@@ -10,10 +10,12 @@ import pyarrow as pa
 
 from taxomind_assets.models.comparison import Verdict, compare_answers, gate
 from taxomind_assets.models.evaluation import Evaluation, data_digest
+from taxomind_assets.models.exports.report import export_rows
 from taxomind_resources.faults import Fault
 from taxomind_resources.tables import BY_NAME
 
 if TYPE_CHECKING:
+    from taxomind_assets.models.exports.report import Exported
     from taxomind_assets.taxonomy.tree import Taxonomy
     from taxomind_resources.model_store import ModelStore, VersionState
     from taxomind_resources.outputs import Outputs
@@ -22,6 +24,7 @@ LABELLED: Final = "models.labelled_texts"
 VERSIONS: Final = "models.versions"
 EVALUATIONS: Final = "models.evaluations"
 ANSWERS: Final = "models.answers"
+EXPORTS: Final = "models.exports"
 _CLASSES: Final = "models.class_scores"
 _CONFUSIONS: Final = "models.confusions"
 _OF_VERSION: Final = (_CLASSES, _CONFUSIONS, ANSWERS, EVALUATIONS)  # the figures come last: with them all is there
@@ -154,13 +157,24 @@ def stored_figures(outputs: Outputs, key: str, version: int, split: str) -> dict
     return dict(zip(rows["metric"].to_pylist(), rows["value"].to_pylist(), strict=True))
 
 
+def write_export(outputs: Outputs, key: str, exported: Exported) -> pa.Table:
+    """Keep what an export of a version has come to; returns its rows.
+
+    Raises:
+        Fault: `invalid_key` or `storage_failed`.
+    """
+    table = pa.Table.from_pylist(export_rows(exported), schema=BY_NAME[EXPORTS].arrow)
+    outputs.write(EXPORTS, key, table, part=f"v{exported.number}")
+    return table
+
+
 def drop_evaluations(outputs: Outputs, key: str, kept: set[int]) -> None:
     """Remove figures and answers of versions that are gone.
 
     Raises:
         Fault: `invalid_key` or `storage_failed`.
     """
-    for table in _OF_VERSION:
+    for table in (*_OF_VERSION, EXPORTS):
         for part in outputs.parts(table, key):
             if int(part.partition("-")[0].removeprefix("v")) not in kept:
                 outputs.delete_part(table, key, part)

@@ -16,6 +16,7 @@ import numpy as np
 from taxomind_assets.models.arrays import save_json
 from taxomind_assets.models.contracts import Surroundings
 from taxomind_assets.models.evaluation import Evaluation, data_digest, evaluate
+from taxomind_assets.models.exports.report import SOURCE, approved_folder
 from taxomind_assets.models.fitting import Examples, Fitter, check_enough
 from taxomind_assets.models.pipeline import Pipeline
 from taxomind_assets.models.registry import Registry, registry
@@ -190,6 +191,7 @@ def load_model(
     embedder: Callable[[], Embedder],
     plugins: Registry | None = None,
     threads: int | None = None,
+    variant: str = SOURCE,
 ) -> tuple[Pipeline, dict[str, Any]]:
     """A version as it was trained, with its manifest; every file is checked against it first.
 
@@ -200,14 +202,16 @@ def load_model(
         embedder: gives the embedding model.
         plugins: the registry; default: that of the process.
         threads: threads; default: all cores.
+        variant: source, auto (the fastest that the gate let pass, else the source), or the name of one.
 
     Raises:
-        Fault: `no_model`, `model_damaged`, `missing_extra`, or what a plug-in raises.
+        Fault: `no_model`, `model_damaged`, `missing_extra`, `gate_refused` (variant), or what a plug-in raises.
     """
     folder = store.verified(key, number)
     manifest = store.manifest(key, int(folder.name.removeprefix("v")))
     around = Surroundings(embedder, threads=threads or available_cores())
-    pipeline = Pipeline.load(folder, ModelSpec.from_json(manifest["spec"]), plugins or registry(), around)
+    exported = approved_folder(store, key, int(manifest["version"]), variant)
+    pipeline = Pipeline.load(folder, ModelSpec.from_json(manifest["spec"]), plugins or registry(), around, exported)
     return pipeline, manifest
 
 

@@ -41,6 +41,7 @@ class ModelVotes:
         tree: the taxonomy of the classifier; codes that the model lacks get nothing from it.
         strength: weight of the vote.
         familiarity: weight of being known to the model.
+        variant: of the version, see `exports.report`.
     """
 
     pipeline: Pipeline
@@ -48,6 +49,7 @@ class ModelVotes:
     tree: Taxonomy
     strength: float
     familiarity: float
+    variant: str = "source"
 
     @property
     def name(self) -> str:
@@ -69,6 +71,7 @@ class ModelVotes:
     def version(self) -> str:
         """See `AddedView.version`."""
         facts = [self.name, self.pipeline.tree.version, self.pipeline.spec.version, str(self.strength), str(self.familiarity)]
+        facts += [] if self.variant == "source" else [self.variant]
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
 
     @cached_property

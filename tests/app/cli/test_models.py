@@ -182,3 +182,17 @@ def test_plugins_are_listed_and_described(call, trained):
 def test_removing_a_taxonomy_removes_its_models(call, own_models):
     assert call("--data", own_models, "taxonomy", "remove", "living", "--yes").code == 0
     assert ModelStore(own_models).versions("living") == []
+
+
+def test_an_exported_version_answers_as_the_version_and_what_was_not_exported_is_refused(call, own_models):
+    refused = call("--data", own_models, "models", "predict", "--variant", "onnx-int8", "a zorblax", "--json")
+    assert refused.code != 0
+    assert "models export" in refused.err
+    told = json.loads(call("--data", own_models, "models", "export", "--json").out)
+    assert "onnx" in told["accepted"]
+    assert [row["variant"] for row in told["variants"]][0] == "source"
+    assert Outputs(own_models).read("models.exports", "living").num_rows == 4
+    asked = ("--data", own_models, "models", "predict", "a zorblax today", "--json")
+    source, exported = (json.loads(call(*asked, *more).out)["answers"][0] for more in ((), ("--variant", "onnx")))
+    assert (exported["code"], exported["confidence"]) == (source["code"], pytest.approx(source["confidence"], abs=1e-4))
+    assert "accepted" in call("--data", own_models, "models", "export").out

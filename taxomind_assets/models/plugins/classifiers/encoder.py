@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from taxomind_assets.models.batching import batches_of_like_length
 from taxomind_assets.models.contracts import Device
 from taxomind_assets.models.plugins.classifiers.devices import chosen_device
 from taxomind_resources.faults import Fault
@@ -21,8 +22,6 @@ WEIGHTS: Final = "model.safetensors"
 _CONFIG: Final = "config.json"
 _TOKENIZER: Final = "tokenizer.json"
 _HEAD: Final = "head.json"
-#: Padded tokens of one batch in use.
-_BATCH_TOKENS: Final = 4096
 
 
 class Encoder:
@@ -146,18 +145,6 @@ class Encoder:
             what = "The fine-tuned encoder cannot be read."
             raise Fault("model_damaged", what, value=f"{folder}: {str(error)[:150]}") from error
         return found
-
-
-def batches_of_like_length(ids: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Rows in batches of a bounded number of padded tokens, the longest first."""
-    order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
-    batches: list[list[int]] = []
-    for row in order:
-        size = len(ids[batches[-1][0]]) if batches else 0
-        if not batches or size * (len(batches[-1]) + 1) > _BATCH_TOKENS:
-            batches.append([])
-        batches[-1].append(row)
-    return batches
 
 
 def model_folder(name: str) -> Path:

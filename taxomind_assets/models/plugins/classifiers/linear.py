@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _FILE: Final = "linear.npz"
 #: Share of the coefficients above which they are stored as they are.
 _DENSE: Final = 0.5
+#: Columns above which a graph is given those that occur: rows so wide are mostly zeros.
+_WIDE: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,16 @@ class Linear:
         weights = self.coefficients
         arrays = {"coefficients": weights} if isinstance(weights, np.ndarray) else sparse_arrays("coefficients", weights)
         save_arrays(folder / _FILE, {**arrays, "intercepts": self.intercepts})
+
+    def write_onnx(self, path: Path) -> None:
+        """Write `scores` as an ONNX graph.
+
+        Raises:
+            Fault: `export_impossible`.
+        """
+        from taxomind_assets.models.exports.graphs import write_linear
+
+        write_linear(self, path, sparse=self.coefficients.shape[0] > _WIDE)
 
     @classmethod
     def load(cls, folder: Path) -> Linear:

@@ -51,6 +51,11 @@ class NearestCentroid:
         assert self._linear is not None, "not trained"
         self._linear.save(folder)
 
+    def write_onnx(self, path: Path) -> None:
+        """See `contracts.Classifier`."""
+        assert self._linear is not None, "not trained"
+        self._linear.write_onnx(path)
+
     @classmethod
     def load(cls, folder: Path, parameters: Parameters, surroundings: Surroundings) -> NearestCentroid:
         """See `contracts.Classifier`."""

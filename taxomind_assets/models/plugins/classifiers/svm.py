@@ -98,6 +98,11 @@ class LinearMachine:
         assert self._linear is not None, "not trained"
         self._linear.save(folder)
 
+    def write_onnx(self, path: Path) -> None:
+        """See `contracts.Classifier`."""
+        assert self._linear is not None, "not trained"
+        self._linear.write_onnx(path)
+
     @classmethod
     def load(cls, folder: Path, parameters: Parameters, surroundings: Surroundings) -> LinearMachine:
         """See `contracts.Classifier`."""

@@ -6,6 +6,7 @@ rows. How far it is, is kept after each epoch (weights and optimiser as safetens
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -80,6 +81,14 @@ class Transformer:
     def save(self, folder: Path) -> None:
         """See `contracts.Classifier`."""
         self.encoder.save(folder)
+
+    def write_onnx(self, path: Path) -> None:
+        """See `contracts.Classifier`; the tokenizer lies beside the graph."""
+        from taxomind_assets.models.exports.graphs import write_encoder
+
+        write_encoder(self.encoder, path)
+        path.with_name("tokenizer.json").write_text(self.encoder.tokenizer.to_str(), encoding="utf-8")
+        path.with_name("tokens.json").write_text(json.dumps({"max_length": self.encoder.max_length}), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, parameters: Parameters, surroundings: Surroundings) -> Transformer:
