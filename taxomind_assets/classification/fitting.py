@@ -16,6 +16,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -140,12 +141,13 @@ def fit_fusion(classifier: Classifier, texts: Sequence[str] = (), codes: Sequenc
 
 
 def fit(classifier: Classifier, texts: Sequence[str] = (), codes: Sequence[Sequence[str]] = ()) -> Fitted | None:
-    """What `fit_fusion` puts to use; None when there are too few texts."""
-    found = _crossed(classifier, texts, codes, serving=True)
-    if found is None:
-        return None
-    fitted = Fitted(found.plain.index.calibration, found.weights, found.voters, len(found.sample.texts))
-    return replace(fitted, calibration=calibrated(found.plain.with_fitted(fitted), found.sample, found.labelled))
+    """What `fit_fusion` puts to use; None when there are too few texts. The same on any number of cores."""
+    with _one_thread():
+        found = _crossed(classifier, texts, codes, serving=True)
+        if found is None:
+            return None
+        fitted = Fitted(found.plain.index.calibration, found.weights, found.voters, len(found.sample.texts))
+        return replace(fitted, calibration=calibrated(found.plain.with_fitted(fitted), found.sample, found.labelled))
 
 
 def fit_without_folds(
@@ -155,15 +157,24 @@ def fit_without_folds(
 
     What `fit` fits, fitted without the fold; corrections are silent about their own text. All of it is as much work as `fit`.
     """
-    found = _crossed(classifier, texts, codes, serving=False)
-    if found is None:
-        return None
     classifiers = []
-    for fold, scorer in enumerate(found.scorers):
-        one, others = found.plain.with_scorer(scorer), np.flatnonzero(found.sample.folds != fold)
-        calibration = calibrated(one, found.sample.take(others), found.labelled.take(others))
-        classifiers.append(one.with_calibration(calibration))
+    with _one_thread():
+        found = _crossed(classifier, texts, codes, serving=False)
+        if found is None:
+            return None
+        for fold, scorer in enumerate(found.scorers):
+            one, others = found.plain.with_scorer(scorer), np.flatnonzero(found.sample.folds != fold)
+            calibration = calibrated(one, found.sample.take(others), found.labelled.take(others))
+            classifiers.append(one.with_calibration(calibration))
     return classifiers
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """A sum that is split over threads depends on their number and on other work: what is fitted must not."""
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
 def folds_of(texts: Sequence[str]) -> NDArray[np.int64]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,12 +51,11 @@ def test_one_object_is_found(text):
         "x" * 300_000,
     ],
 )
+@pytest.mark.timeout(60)  # a parser that tries again at every brace would take hours
 def test_anything_else_is_a_fault_at_once(text):
-    started = time.monotonic()
     with pytest.raises(Fault) as caught:
         parsed(text, Verdict)
     assert caught.value.code == "llm_answer_invalid"
-    assert time.monotonic() - started < 2
 
 
 def outcome(text: str) -> object:
