@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -30,12 +30,13 @@ if TYPE_CHECKING:
 Kind = Literal["code", "label", "alias"]
 LONGEST_QUERY: Final = 200
 #: Names looked at of one kind of match; the better kinds come first.
-_MOST_MATCHES: Final = 2000
+_MOST_MATCHES: Final = 4000
 #: Cosine of n-grams below which two names have nothing to do with each other.
 _LEAST_SIMILAR: Final = 0.2
 _LINE: Final = "\n"
 _WORD: Final = re.compile(r"\w+")
 _LAST: Final = chr(0x10FFFF)
+_IN_WORD: Final = re.compile(r"\w").match
 #: What a kind of match is worth; the share of the name that was typed decides within a kind.
 _EQUAL, _BEGINS, _WORD_BEGINS, _WORDS_BEGIN, _INSIDE, _SIMILAR = 6.0, 5.0, 4.0, 3.0, 2.0, 1.0
 _KIND_BONUS: Final = {"code": 0.3, "label": 0.2, "alias": 0.0}
@@ -102,27 +103,30 @@ class NodeSearch:
         if not wanted or not self._names or limit < 1:
             return []
         scores: dict[int, tuple[float, int]] = {}
-        self._add(scores, self._matches(rf"\n{re.escape(wanted)}(?=\n)", 1), wanted, _EQUAL)
-        self._add(scores, self._matches(rf"\n{re.escape(wanted)}", 1), wanted, _BEGINS)
-        self._add(scores, self._matches(rf"(?<!\w){re.escape(wanted)}", 0), wanted, _WORD_BEGINS)
+        for end, worth in ((_LINE, _EQUAL), ("", _BEGINS)):
+            self._add(scores, self._names_at([at + 1 for at in self._places_of(_LINE + wanted + end)]), wanted, worth)
+        places = self._places_of(wanted)
+        begun = [at for at in places if not _IN_WORD(self._all[at - 1])]
+        self._add(scores, self._names_at(begun), wanted, _WORD_BEGINS)
         words = _WORD.findall(wanted)
         if len(words) > 1:
             self._add(scores, self._with_words(words), wanted, _WORDS_BEGIN)
         # One or two Latin letters stand inside of nearly every name; one ideograph says much.
         if len(scores) < limit and (len(wanted) > 2 or not wanted.isascii()):
-            self._add(scores, self._matches(re.escape(wanted), 0), wanted, _INSIDE)
+            self._add(scores, self._names_at(places), wanted, _INSIDE)
         if len(scores) < limit and len(wanted) > 2:
             self._add_similar(scores, wanted)
         best = sorted(scores.items(), key=lambda item: (-item[1][0], item[0]))[:limit]
         return [self._hit(self._names[place]) for _, (_, place) in best]
 
-    def _matches(self, pattern: str, shift: int) -> list[int]:
-        """Places of the names in which a pattern is found; `shift` = characters of the match before the name."""
-        found = np.fromiter(
-            (match.start() + shift for match in islice(re.finditer(pattern, self._all), _MOST_MATCHES)), np.int64, -1
-        )
-        places: list[int] = np.unique(np.searchsorted(self._starts, found, side="right") - 1).tolist()
-        return places
+    def _places_of(self, text: str) -> list[int]:
+        """Where a text stands in the string of all names; a plain text is found much faster than a pattern."""
+        return [match.start() for match in islice(re.finditer(re.escape(text), self._all), _MOST_MATCHES)]
+
+    def _names_at(self, places: list[int]) -> list[int]:
+        """The names in which places of the string of all names lie, each once."""
+        names: list[int] = np.unique(np.searchsorted(self._starts, places, side="right") - 1).tolist()
+        return names
 
     def _with_words(self, words: list[str]) -> list[int]:
         """Names in which every word begins a word, in any order."""
@@ -139,17 +143,19 @@ class NodeSearch:
     @cached_property
     def _words(self) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
         """Words in order, and the names that have the i-th: `members[starts[i]:starts[i + 1]]`."""
-        pairs = sorted({(word, place) for place, text in enumerate(self._folded) for word in _WORD.findall(text)})
-        vocabulary = sorted({word for word, _ in pairs})
-        counts = dict.fromkeys(vocabulary, 0)
-        for word, _ in pairs:
-            counts[word] += 1
-        starts = np.concatenate(([0], np.cumsum(list(counts.values())))).astype(np.int64)
-        return vocabulary, starts, np.array([place for _, place in pairs], np.int64)
+        places: dict[str, list[int]] = {}
+        for place, text in enumerate(self._folded):
+            for word in set(_WORD.findall(text)):
+                places.setdefault(word, []).append(place)
+        vocabulary = sorted(places)
+        members = np.fromiter(chain.from_iterable(places[word] for word in vocabulary), np.int64)
+        starts = np.concatenate(([0], np.cumsum([len(places[word]) for word in vocabulary]))).astype(np.int64)
+        return vocabulary, starts, members
 
     @cached_property
     def _lexical(self) -> HashedTfidf:
-        return HashedTfidf.fit(self._folded, "character")
+        # What stands in thousands of names tells none of them apart, and would make each search long.
+        return HashedTfidf.fit(self._folded, "character", max_documents=_MOST_MATCHES)
 
     def _add_similar(self, scores: dict[int, tuple[float, int]], wanted: str) -> None:
         similar = (self._lexical.queries([wanted]) @ self._lexical.documents).tocoo()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 
 import pytest
@@ -170,3 +171,37 @@ def test_a_classifier_is_moved_to_any_evidence_and_back(service):
     assert part.versions["evidence_version"] == classifier.learn(["one", "two"], ["AB", "AF"]).versions["evidence_version"]
     assert moved(learned, []).scorer.evidence is None
     assert moved(classifier, []) is classifier
+
+
+def test_what_labels_have_fitted_anew_is_loaded_without_a_restart(service, monkeypatch):
+    monkeypatch.setattr("taxomind_app.api.resident._FRESH_S", 0.0)
+    resident = service.app.state.residents.of("living")
+    service.teach("a kept correction", "PT")
+    first = resident.ready()
+    assert resident.ready() is first
+    os.utime(Outputs(service.data).path("classification.calibrations", "living"))
+    second = resident.ready()
+    assert second.classifier is not first.classifier
+    assert second.classifier.versions == first.classifier.versions
+    assert service.code_of("a kept correction") == "PT"
+
+
+def test_answers_do_not_wait_for_what_is_being_loaded(service, monkeypatch):
+    monkeypatch.setattr("taxomind_app.api.resident._FRESH_S", 0.0)
+    resident = service.app.state.residents.of("living")
+    first = resident.ready()
+    held, released = threading.Event(), threading.Event()
+
+    def load():
+        with resident.locked():
+            held.set()
+            released.wait(30)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    held.wait(30)
+    try:
+        assert resident.ready() is first
+    finally:
+        released.set()
+        thread.join()
