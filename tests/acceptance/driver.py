@@ -68,7 +68,8 @@ class Tab:
         end = time.monotonic() + seconds
         while not (found := self.value(expression)):
             if time.monotonic() > end:
-                said = self.value("[document.title, document.querySelector('[role=status]')?.textContent, document.activeElement.outerHTML]")
+                page = "[document.title, document.querySelector('#status')?.textContent, document.activeElement.outerHTML]"
+                said = self.value(page)
                 raise TimeoutError(f"it never came to pass: {expression}; {said}; {self.complaints}")
             time.sleep(0.03)
         return found
