@@ -182,7 +182,8 @@ class Catalogue:
         folder = _glob_literal(self._outputs.root / table.schema / table.name)
         columns = ", ".join(["taxonomy_key", *(_name(column.name) for column in table.columns)])
         files = f"{folder}/taxonomy_key=*/*.parquet".replace("'", "''")
-        options = "hive_partitioning = true, hive_types = {'taxonomy_key': VARCHAR}"
+        # By name: files of an earlier version lack the columns that were added since.
+        options = "union_by_name = true, hive_partitioning = true, hive_types = {'taxonomy_key': VARCHAR}"
         source = f"read_parquet('{files}', {options})"
         return f"CREATE OR REPLACE VIEW {_full(table)} AS SELECT {columns} FROM {source} WHERE taxonomy_key <> '{EMPTY_KEY}'"  # noqa: S608 (all quoted)
 

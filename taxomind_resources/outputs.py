@@ -341,14 +341,18 @@ def _parquet_files(folder: Path) -> list[Path]:
 
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table | None:
-    """One file's rows; None when it is not there (or no longer)."""
+    """One file's rows; None when it is not there (or no longer). Columns that a later version added are null."""
     try:
         with _damage(path), pq.ParquetFile(path) as file:
-            absent = [name for name in schema.names if name not in file.schema_arrow.names]
-            if absent:
+            absent = [field for field in schema if field.name not in file.schema_arrow.names]
+            needed = [field.name for field in absent if not field.nullable]
+            if needed:
                 next_step = "The file is of another version of taxomind: materialise its asset again."
-                raise Fault("storage_failed", f"A file has no column {absent[0]!r}.", value=str(path), next_step=next_step)
-            return file.read(columns=schema.names).select(schema.names).cast(schema)
+                raise Fault("storage_failed", f"A file has no column {needed[0]!r}.", value=str(path), next_step=next_step)
+            rows = file.read(columns=[name for name in schema.names if name in file.schema_arrow.names])
+            for field in absent:
+                rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+            return rows.select(schema.names).cast(schema)
     except FileNotFoundError:
         return None
 

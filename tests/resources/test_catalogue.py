@@ -16,6 +16,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,6 +76,17 @@ def test_every_table_is_a_valid_empty_view_from_the_first_minute(catalogue):
             assert [column[0] for column in result.description] == ["taxonomy_key", *(c.name for c in table.columns)]
             assert result.fetchall() == []
         assert catalogue.query(f"SELECT count(*) AS n FROM {table.full_name}").to_pylist() == [{"n": 0}]
+
+
+@pytest.mark.parametrize("key", ["AAA", "zzz"])  # listed before and after the file without rows
+def test_files_of_an_earlier_version_have_null_in_columns_added_since(catalogue, coverage, data, key):
+    path = Outputs(data).write(COVERAGE, key, coverage(0.1))
+    rows = pq.read_table(path, partitioning=None)
+    pq.write_table(rows.drop_columns([rows.column_names[-1]]), path)
+    assert catalogue.publish()
+    (added,) = rows.column_names[-1:]
+    assert rows_in(catalogue.file, f"SELECT threshold, {added} FROM {COVERAGE}") == [(0.1, None)]
+    assert catalogue.query(f"SELECT {added} FROM {COVERAGE}").to_pylist() == [{added: None}]
 
 
 def test_views_and_columns_carry_their_meaning(catalogue):

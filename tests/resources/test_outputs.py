@@ -302,6 +302,17 @@ def test_damaged_and_foreign_files_are_faults_that_name_the_file(outputs, covera
         outputs.read(COVERAGE, "k")
 
 
+def test_a_column_that_may_be_empty_reads_as_null_in_files_that_lack_it(outputs, rows_of):
+    table = next(table for table in TABLES if any(column.nullable for column in table.columns))
+    added = next(column.name for column in table.columns if column.nullable)
+    path = outputs.write(table.full_name, "k", rows_of(table.full_name, **{added: [None, None]}))
+    rows = pq.read_table(path, partitioning=None)
+    pq.write_table(rows.drop_columns([added]), path)
+    read = outputs.read(table.full_name, "k")
+    assert read.schema.equals(table.arrow)
+    assert read[added].null_count == rows.num_rows > 0
+
+
 WRITER = """
 import itertools, sys
 from pathlib import Path
