@@ -8,7 +8,7 @@ from taxomind_assets.classification.assets import classification_results, stop_c
 from taxomind_assets.classification.checks import results_are_complete
 from taxomind_assets.growth.assets import decision_files, growth_candidates, growth_observations, observation_files
 from taxomind_assets.learning.assets import correction_files, corrections, evidence_centroids
-from taxomind_assets.models.assets import exported_model, labelled_texts, model_evaluation, trained_model
+from taxomind_assets.models.assets import exported_model, labelled_texts, model_evaluation, model_study, trained_model
 from taxomind_assets.reports.assets import error_report, labelled_files
 from taxomind_assets.reports.checks import confidence_is_true
 from taxomind_assets.reports.learning import learning_report
@@ -50,6 +50,7 @@ defs = Definitions(
         error_report,
         learning_report,
         labelled_texts,
+        model_study,
         trained_model,
         model_evaluation,
         exported_model,

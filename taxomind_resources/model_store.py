@@ -4,6 +4,7 @@
     <data>/trained_models/<key>/v<N>/<part>/...     what is made of it later (an export): added as a whole, by one rename
     <data>/trained_models/<key>/runs/v<N>/          the number N is taken: made by one `mkdir`, so no two trainings share it
     <data>/trained_models/<key>/promoted.json       the version in use and those before it, switched by one rename
+    <data>/trained_models/<key>/study/              trials of parameters
     <data>/trained_models/<key>/checkpoints/<id>/   how far a training is; the next one of the same inputs goes on there
 
 A version is `training` while its process lives, `ready` when its folder is there, `failed` otherwise: a process that was killed
@@ -43,6 +44,7 @@ _RUNS: Final = "runs"
 _RECORD: Final = "record.json"
 _POINTER: Final = "promoted.json"
 _CHECKPOINTS: Final = "checkpoints"
+_STUDY: Final = "study"
 _VERSION: Final = re.compile(r"v([1-9][0-9]{0,8})")
 _PART: Final = re.compile(r"[a-z][a-z0-9_-]{0,50}")
 #: Versions that the pointer remembers to go back to.
@@ -313,6 +315,14 @@ class ModelStore:
         home = self._home(key)
         if (home / _CHECKPOINTS).is_dir():
             remove_at_once(home / _CHECKPOINTS, home)
+
+    def study(self, key: str) -> Path:
+        """Folder where the search for the best parameters is kept; it need not be there.
+
+        Raises:
+            Fault: `invalid_key`.
+        """
+        return self._home(key) / _STUDY
 
     def remove(self, key: str) -> bool:
         """Remove all models of a taxonomy; returns whether there were any.

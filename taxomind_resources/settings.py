@@ -155,6 +155,9 @@ class ModelsSettings(_Group):
     node_texts: bool = Field(True, description="train on labels, definitions and examples of the taxonomy as well")
     corrections: bool = Field(True, description="train on corrections as well")
     keep: int = Field(10, ge=1, description="versions that are kept besides the promoted one")
+    tuning_metric: Literal["accuracy", "macro_f1", "hF1"] = Field(
+        "accuracy", description="measure on validation texts that `taxomind models tune` looks for the best of"
+    )
     variant: Literal["source", "auto", "onnx", "onnx-optimized", "onnx-int8"] = Field(
         "source",
         description="form in which the promoted version answers: as it was trained, the fastest export that the gate let "

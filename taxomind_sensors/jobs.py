@@ -19,7 +19,8 @@ LEARN_ASSETS: Final = ("corrections", "evidence_centroids", "stop_calibration", 
 TEXT_ASSETS: Final = ("stop_calibration", "classification_results", "error_report")
 LABEL_ASSETS: Final = ("stop_calibration", "error_report")
 GROWTH_ASSETS: Final = ("growth_observations", "growth_candidates")
-MODEL_ASSETS: Final = ("labelled_texts", "trained_model", "model_evaluation")
+_TRAIN_ASSETS: Final = ("labelled_texts", "trained_model", "model_evaluation")
+MODEL_ASSETS: Final = (*_TRAIN_ASSETS, "model_study", "exported_model")
 _STAGES: Final = ("taxonomy", "views", "learning", "classification", "growth", "reports", "models")
 
 build_taxonomy = define_asset_job(
@@ -60,7 +61,7 @@ error_analysis = define_asset_job(
 
 train_models = define_asset_job(
     "train_models",
-    AssetSelection.assets(*MODEL_ASSETS),
+    AssetSelection.assets(*_TRAIN_ASSETS),
     description="Gathers labelled texts, trains a model on them and judges it; a person promotes it.",
 )
 

@@ -36,6 +36,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "stop_calibration": "calibrations",
     "error_report": "texts judged",
     "labelled_texts": "texts",
+    "model_study": "trials",
     "trained_model": "versions",
     "model_evaluation": "figures",
     "exported_model": "variants",

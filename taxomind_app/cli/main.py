@@ -18,6 +18,7 @@ from taxomind_app.cli import enrichment as enrichment_command
 from taxomind_app.cli import errors, growth, learn, taxonomy
 from taxomind_app.cli import init as init_command
 from taxomind_app.cli import model_exports as model_exports_command
+from taxomind_app.cli import model_tuning as model_tuning_command
 from taxomind_app.cli import models as models_command
 from taxomind_app.cli import query as query_command
 from taxomind_app.cli import report as report_command
@@ -122,6 +123,7 @@ _add(app, "report", report_command.report, report_command.EPILOG)
 _add(app, "query", query_command.query, query_command.EPILOG)
 app.add_typer(models, name="models")
 _add(models, "train", models_command.train, models_command.TRAIN_EPILOG)
+_add(models, "tune", model_tuning_command.tune, model_tuning_command.TUNE_EPILOG)
 _add(models, "evaluate", models_command.evaluate, models_command.EVALUATE_EPILOG)
 _add(models, "export", model_exports_command.export, model_exports_command.EXPORT_EPILOG)
 _add(models, "list", models_command.list_, models_command.LIST_EPILOG)

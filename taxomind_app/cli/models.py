@@ -297,7 +297,9 @@ def predict(
         Path | None,
         typer.Option("--input", "-i", metavar="FILE", help="CSV, TSV, JSONL or Parquet with texts.", show_default=False),
     ] = None,
-    variant: Annotated[VariantChoice, typer.Option("--variant", help="Form in which it answers.")] = VariantChoice.SOURCE,
+    variant: Annotated[
+        VariantChoice | None, typer.Option("--variant", help="Form in which it answers (default: source).")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write all answers as TSV.", show_default=False)
     ] = None,
@@ -311,7 +313,9 @@ def predict(
     place = _Place(session, taxonomy)
     if bool(texts) == (input_ is not None):
         raise Fault("invalid_input", "It is not clear what to answer.", value=texts, allowed="texts, or --input FILE")
-    pipeline, manifest = load_model(place.store, place.key, version, embedder=place.embedder, variant=str(variant))
+    pipeline, manifest = load_model(
+        place.store, place.key, version, embedder=place.embedder, variant=str(variant or VariantChoice.SOURCE)
+    )
     named = _read(session, input_) if input_ else [(str(number), text) for number, text in enumerate(texts or (), 1)]
     found = pipeline.predict([text for _, text in named])
     ranked = found.ranked(_ALTERNATIVES)

@@ -1,5 +1,6 @@
 """MODELS: labelled texts, a model trained on them, and how good it is."""
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from dagster import AssetExecutionContext, AssetKey, Config, MaterializeResult, MetadataValue, asset
@@ -15,8 +16,11 @@ from taxomind_resources.dagster_resources import EmbeddingResource, InboxResourc
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import pyarrow as pa
+
     from taxomind_assets.inputs import RejectedRow
     from taxomind_assets.models.labelled import Gathered, Settled
+    from taxomind_assets.models.tuning.study import Tuned
     from taxomind_resources.embedding import Embedder
     from taxomind_resources.inbox import Inbox
     from taxomind_resources.outputs import Outputs
@@ -35,6 +39,7 @@ _EXPORTS_SHOWN: Final = [
     "agreement",
     "accuracy",
 ]
+_TRIALS_SHOWN: Final = ["trial", "state", "name", "value", "best", "seconds", "parameters"]
 _NO_MODEL: Final = "There is no model yet: `taxomind models train --taxonomy {key}`."
 
 
@@ -68,6 +73,48 @@ def labelled_texts(
     return result
 
 
+class StudyConfig(Config):
+    """What a study looks for; with no trials it is only shown."""
+
+    trials: int = Field(0, ge=0, description="trials that the study shall have in all")
+    timeout_s: float | None = Field(None, gt=0, description="seconds after which no further trial begins")
+    combinations: list[str] = Field([], description="plug-ins as icu+tfidf+svm; none = the usual ones")
+    metric: str = Field("", description="accuracy, macro_f1 or hF1; '' = as the settings say")
+    seed: int | None = Field(None, description="seed of drawing and training")
+    fresh: bool = Field(False, description="take an earlier study away first")
+
+
+@asset(
+    deps=[labelled_texts, enriched_definitions],
+    partitions_def=taxonomy_keys,
+    group_name="models",
+    kinds={"python", "optuna"},
+    owners=OWNERS,
+    tags=_TAGS,
+    code_version="1",
+    metadata=table_metadata("models.trials"),
+)
+def model_study(
+    context: AssetExecutionContext,
+    config: StudyConfig,
+    *,
+    settings: SettingsResource,
+    outputs: OutputsResource,
+    embedding: EmbeddingResource,
+) -> MaterializeResult[Any]:
+    """Trials of plug-ins and parameters, judged on validation rows; a study that was killed goes on where it was.
+
+    It begins nothing by itself: `taxomind models tune` says how many trials there shall be, and trains the best one.
+    """
+    from taxomind_assets.models.progress import sayer
+
+    opened = settings.load(), outputs.open()
+    say = sayer(context.log.info)
+    result = for_each_key(context, lambda key: _tune(key, config, *opened, embedder=lambda: embedding.embedder(key), say=say))
+    outputs.publish()
+    return result
+
+
 class ModelConfig(Config):
     """What a training departs from the settings in; '' and nothing = as the settings say."""
 
@@ -79,6 +126,7 @@ class ModelConfig(Config):
     hierarchy: str = Field("", description="flat, per_parent or per_level")
     class_weight: str = Field("", description="none, balanced or sqrt")
     seed: int | None = Field(None, description="seed of training")
+    spec: str = Field("", description="the whole specification as JSON; nothing else counts then")
 
 
 @asset(
@@ -239,7 +287,7 @@ def _train(
     say: "Callable[[str], None]",
 ) -> Written:
     from taxomind_assets.models.registry import registry
-    from taxomind_assets.models.specification import chosen_spec
+    from taxomind_assets.models.specification import ModelSpec, chosen_spec
     from taxomind_assets.models.stored import drop_evaluations, write_versions
     from taxomind_assets.models.stored import labelled_texts as stored_texts
     from taxomind_assets.models.training import train_model
@@ -248,17 +296,21 @@ def _train(
 
     own, store = settings.for_taxonomy(key), ModelStore(settings.data)
     tree = stored_taxonomy(outputs, key)
-    spec = chosen_spec(
-        registry(),
-        config.preset or own.models.preset,
-        tokenizer=config.tokenizer or None,
-        features=config.features or None,
-        classifier=config.classifier or None,
-        parameters=config.parameters,
-        hierarchy=config.hierarchy or own.models.hierarchy,
-        class_weight=config.class_weight or own.models.class_weight,
-        node_texts=own.models.node_texts,
-        seed=own.models.seed if config.seed is None else config.seed,
+    spec = (
+        ModelSpec.from_json(json.loads(config.spec))
+        if config.spec
+        else chosen_spec(
+            registry(),
+            config.preset or own.models.preset,
+            tokenizer=config.tokenizer or None,
+            features=config.features or None,
+            classifier=config.classifier or None,
+            parameters=config.parameters,
+            hierarchy=config.hierarchy or own.models.hierarchy,
+            class_weight=config.class_weight or own.models.class_weight,
+            node_texts=own.models.node_texts,
+            seed=own.models.seed if config.seed is None else config.seed,
+        )
     )
     try:
         trained = train_model(key, spec, tree, stored_texts(outputs, key, tree), store, embedder=embedder, say=say)
@@ -340,3 +392,59 @@ def _export(
         "variants": preview(table, _EXPORTS_SHOWN),
     }
     return Written(f"v{number}:{found.exported_at.isoformat()}", table.num_rows, metadata)
+
+
+def _tune(
+    key: str,
+    config: StudyConfig,
+    settings: "Settings",
+    outputs: "Outputs",
+    *,
+    embedder: "Callable[[], Embedder]",
+    say: "Callable[[str], None]",
+) -> Written:
+    from taxomind_assets.models.contracts import Surroundings
+    from taxomind_assets.models.fitting import check_enough
+    from taxomind_assets.models.registry import registry
+    from taxomind_assets.models.stored import labelled_texts as stored_texts
+    from taxomind_assets.models.stored import write_trials
+    from taxomind_assets.models.training import examples_of
+    from taxomind_assets.models.tuning.study import Plan, Tuner, open_study, tuned
+    from taxomind_assets.taxonomy.stored import stored_taxonomy
+    from taxomind_resources.embedding.runtimes import available_cores
+    from taxomind_resources.model_store import ModelStore
+
+    own, folder = settings.for_taxonomy(key).models, ModelStore(settings.data).study(key)
+    if not config.trials:
+        study = open_study(folder)
+        if study is None:
+            return Written("none", 0, {"note": f"There is no study yet: `taxomind models tune --taxonomy {key}`."})
+        found = tuned(study)
+    else:
+        tree = stored_taxonomy(outputs, key)
+        rows = stored_texts(outputs, key, tree)
+        train = examples_of(tree, rows, "train", own_texts=own.node_texts)
+        check_enough(train, tree)
+        seed = own.seed if config.seed is None else config.seed
+        metric: Any = config.metric or own.tuning_metric
+        plan = Plan(config.trials, config.timeout_s, tuple(config.combinations), metric, seed, own.node_texts)
+        around = Surroundings(embedder, seed, available_cores(), None, say)
+        validation = examples_of(tree, rows, "validation")
+        tuner = Tuner(folder, plan, tree, train, validation, plugins=registry(), surroundings=around)
+        found = tuner.run(fresh=config.fresh)
+    table = write_trials(outputs, key, found)
+    return Written(f"{table.num_rows}:{found.best_trial}:{found.value}", table.num_rows, _study_metadata(found, table))
+
+
+def _study_metadata(found: "Tuned", table: "pa.Table") -> dict[str, Any]:
+    from taxomind_assets.models.tuning.figure import optimisation_history
+    from taxomind_assets.reports.style import as_markdown_image
+
+    metadata: dict[str, Any] = {
+        "trials": table.num_rows,
+        "history": MetadataValue.md(as_markdown_image(optimisation_history(found), "value of each trial and the best so far")),
+        "rows": preview(table, _TRIALS_SHOWN),
+    }
+    if found.best is not None and found.value is not None:
+        metadata |= {"best": found.best.name, f"validation {found.metric}": found.value}
+    return metadata

@@ -122,6 +122,8 @@ class Surroundings:
         threads: threads that it may use.
         scratch: a folder for files that are needed while it is fitted; None = a temporary one.
         say: takes a sentence on how far the work is.
+        epoch: takes the number of an epoch that is done and the share of the validation rows that are right, and may end
+            the training by an error; None = nobody asks.
     """
 
     embedder: Callable[[], Embedder]
@@ -129,6 +131,7 @@ class Surroundings:
     threads: int = 1
     scratch: Path | None = None
     say: Callable[[str], None] = field(default=_nothing, compare=False)
+    epoch: Callable[[int, float], None] | None = field(default=None, compare=False)
 
 
 class Batch:

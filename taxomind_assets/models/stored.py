@@ -16,6 +16,7 @@ from taxomind_resources.tables import BY_NAME
 
 if TYPE_CHECKING:
     from taxomind_assets.models.exports.report import Exported
+    from taxomind_assets.models.tuning.study import Tuned
     from taxomind_assets.taxonomy.tree import Taxonomy
     from taxomind_resources.model_store import ModelStore, VersionState
     from taxomind_resources.outputs import Outputs
@@ -24,6 +25,7 @@ LABELLED: Final = "models.labelled_texts"
 VERSIONS: Final = "models.versions"
 EVALUATIONS: Final = "models.evaluations"
 ANSWERS: Final = "models.answers"
+TRIALS: Final = "models.trials"
 EXPORTS: Final = "models.exports"
 _CLASSES: Final = "models.class_scores"
 _CONFUSIONS: Final = "models.confusions"
@@ -165,6 +167,27 @@ def write_export(outputs: Outputs, key: str, exported: Exported) -> pa.Table:
     """
     table = pa.Table.from_pylist(export_rows(exported), schema=BY_NAME[EXPORTS].arrow)
     outputs.write(EXPORTS, key, table, part=f"v{exported.number}")
+    return table
+
+
+def write_trials(outputs: Outputs, key: str, found: Tuned) -> pa.Table:
+    """Keep what a study has come to; returns its rows.
+
+    Raises:
+        Fault: `invalid_key` or `storage_failed`.
+    """
+    rows = [
+        {
+            **row.__dict__,
+            "metric": found.metric,
+            "best": row.trial == found.best_trial,
+            "parameters": json.dumps(row.parameters, ensure_ascii=False, sort_keys=True),
+            "spec": json.dumps(row.spec, ensure_ascii=False, sort_keys=True) if row.spec else "",
+        }
+        for row in found.rows
+    ]
+    table = pa.Table.from_pylist(rows, schema=BY_NAME[TRIALS].arrow)
+    outputs.write(TRIALS, key, table)
     return table
 
 

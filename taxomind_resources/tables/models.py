@@ -116,6 +116,27 @@ TABLES: Final[tuple[Table, ...]] = (
     ),
     Table(
         "models",
+        "trials",
+        "a trial of a study that looks for the best plug-ins and parameters",
+        (
+            column("trial", INT, "number of the trial"),
+            column("state", TEXT, "complete, pruned (ended early) or fail"),
+            column("name", TEXT, "what the model is made of"),
+            column("metric", TEXT, "what it is judged by, on validation texts"),
+            column("value", _NUMBER, "that measure; of a trial that ended early the last one known", null=True),
+            column("best", BOOL, "the best of the study"),
+            column("parameters", TEXT, "what was drawn, as JSON"),
+            column(
+                "spec",
+                TEXT,
+                "the whole specification, as JSON; '' = none was made",
+            ),
+            column("seconds", _NUMBER, "seconds it took", null=True),
+            column("reason", TEXT, "why it failed, else ''"),
+        ),
+    ),
+    Table(
+        "models",
         "exports",
         "a variant of a version, beside the version as it was trained",
         (

@@ -196,3 +196,22 @@ def test_an_exported_version_answers_as_the_version_and_what_was_not_exported_is
     source, exported = (json.loads(call(*asked, *more).out)["answers"][0] for more in ((), ("--variant", "onnx")))
     assert (exported["code"], exported["confidence"]) == (source["code"], pytest.approx(source["confidence"], abs=1e-4))
     assert "accepted" in call("--data", own_models, "models", "export").out
+
+
+def test_the_best_of_some_trials_becomes_a_version(call, own_models):
+    command = ("--data", own_models, "models", "tune", "--trials", "2", "--combination", "icu+tfidf+svm", "--seed", "1")
+    called = call(*command, "--json")
+    assert called.code == 0, called.err
+    told = json.loads(called.out)
+    assert told["version"] == 2
+    assert [row["state"] for row in told["trials"]] == ["complete", "complete"]
+    manifest = ModelStore(own_models).manifest("living", 2)
+    assert manifest["spec"]["classifier"]["parameters"]["C"] == told["best"]["classifier"]["parameters"]["C"]
+    trials = Outputs(own_models).read("models.trials", "living").to_pylist()
+    assert [row["trial"] for row in trials if row["best"]] == [told["best_trial"]]
+    again = call(*command, "--tune-only")
+    assert "2 trials" in again.out
+    assert ModelStore(own_models).ready("living") == [2, 1]
+    other = call(*command, "--metric", "hF1")
+    assert other.code != 0
+    assert "--fresh" in other.err

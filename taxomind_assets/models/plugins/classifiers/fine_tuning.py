@@ -31,6 +31,7 @@ class Progress:
         epoch: epochs that are done.
         best: smallest mean loss on the validation rows, and the weights that had it.
         stale: epochs since then.
+        right: share of the validation rows that are right after the last epoch.
         losses: mean training and validation loss of each epoch.
     """
 
@@ -38,6 +39,7 @@ class Progress:
     best: float = float("inf")
     best_weights: dict[str, Any] | None = None
     stale: int = 0
+    right: float | None = None
     losses: list[tuple[float, float | None]] = field(default_factory=list)
 
 
@@ -80,6 +82,8 @@ def fine_tuned(
             _keep(checkpoints, progress, encoder, optimiser)
             shown = progress.losses[-1][1]
             judged = "" if shown is None else f", validation loss {shown:.4f}"
+            if surroundings.epoch is not None and progress.right is not None:
+                surroundings.epoch(progress.epoch, progress.right)
             surroundings.say(f"transformer: epoch {progress.epoch} of {parameters.num_epochs}, loss {loss:.4f}{judged}")
         if progress.best_weights is not None:
             encoder.set_state(progress.best_weights)
@@ -155,6 +159,7 @@ def _judge(progress: Progress, encoder: Encoder, validation: Rows | None, loss: 
         highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1)) - logits[np.arange(len(logits)), validation.classes]
     )
     judged = float(chance.mean())
+    progress.right = float((logits.argmax(axis=1) == validation.classes).mean())
     progress.losses.append((loss, judged))
     if judged < progress.best:
         progress.best, progress.stale = judged, 0

@@ -1,0 +1,1 @@
+"""Looking for the best plug-ins and parameters, by validation rows alone."""
