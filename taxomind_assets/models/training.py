@@ -79,7 +79,7 @@ def examples_of(tree: Taxonomy, labelled: pa.Table, split: str, *, own_texts: bo
         tree: the taxonomy.
         labelled: `models.labelled_texts`.
         split: train, validation or test.
-        own_texts: labels, definitions and examples of the taxonomy come after them.
+        own_texts: labels, definitions and examples of the taxonomy come after them, in the languages of the labelled rows.
     """
     import pyarrow.compute as pc
 
@@ -87,13 +87,31 @@ def examples_of(tree: Taxonomy, labelled: pa.Table, split: str, *, own_texts: bo
     known = [tree.position[code] for code in rows["code"].to_pylist()]
     more: list[tuple[str, int]] = []
     if own_texts:
-        found = (text for view in node_texts(tree).values() for text in view if text.view != "negative")
+        wanted = _languages(tree, rows)
+        texts = (text for view in node_texts(tree).values() for text in view if text.view != "negative")
+        found = (text for text in texts if wanted is None or _base(text.language) in wanted)
         more = [(text.text, tree.position[text.code]) for text in found]
     return Examples(
         ArrowTexts(rows["text"], [text for text, _ in more]),
         np.array([*known, *(node for _, node in more)], np.int64),
         np.repeat([True, False], [len(known), len(more)]),
     )
+
+
+def _languages(tree: Taxonomy, rows: pa.Table) -> frozenset[str] | None:
+    """Languages whose texts of the taxonomy are worth training on: those of the labelled rows, and texts that name none.
+
+    The others would be most of the rows of a taxonomy in many languages, and teach words that no text has. None = all: where a
+    row does not say its language, or the taxonomy has none of theirs.
+    """
+    said = {_base(language) for language in rows["language"].unique().to_pylist()}
+    there = {_base(own.language) for node in tree.nodes for own in node.texts}
+    return frozenset({*said, ""}) if "" not in said and said & there else None
+
+
+def _base(language: str) -> str:
+    """`de` of `de-CH`."""
+    return language.partition("-")[0].lower()
 
 
 def train_model(

@@ -214,3 +214,28 @@ def test_texts_of_the_taxonomy_join_the_training_rows(tree, labelled):
     assert len(more) == len(plain) + 2 * len(tree)  # a label and a definition each
     assert plain.labelled.all()
     assert (~more.labelled).sum() == 2 * len(tree)
+
+
+def test_texts_of_the_taxonomy_are_rows_in_the_languages_of_the_labelled_texts(labelled):
+    import pyarrow as pa
+
+    from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
+
+    names = {"cat": ("chat", "Katze"), "dog": ("chien", "Hund")}
+    nodes = [
+        Node(code, None, 1, (NodeText("en-GB", code), NodeText("fr", fr), NodeText("", f"{code} {fr}"), NodeText("de", de)))
+        for code, (fr, de) in names.items()
+    ]
+    tree = Taxonomy.build("pets", nodes, version="1" * 12)
+
+    def own(*languages: str) -> set[str]:
+        rows = [{**labelled.to_pylist()[0], "code": "cat", "split": "train", "language": given} for given in languages]
+        found = examples_of(tree, pa.Table.from_pylist(rows, schema=labelled.schema), "train", own_texts=True)
+        return {found.texts[i] for i in range(len(found)) if not found.labelled[i]}
+
+    neutral = {"cat chat", "dog chien"}
+    assert own("en", "en-US") == {"cat", "dog", *neutral}
+    assert own("en", "de") == {"cat", "dog", "Katze", "Hund", *neutral}
+    every = {"cat", "dog", "chat", "chien", "Katze", "Hund", *neutral}
+    assert own("en", "") == every
+    assert own("pl") == every

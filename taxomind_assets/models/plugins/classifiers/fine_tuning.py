@@ -31,16 +31,16 @@ class Progress:
         epoch: epochs that are done.
         best: smallest mean loss on the validation rows, and the weights that had it.
         stale: epochs since then.
-        right: share of the validation rows that are right after the last epoch.
         losses: mean training and validation loss of each epoch.
+        right: share of the validation rows that are right after the last epoch.
     """
 
     epoch: int = 0
     best: float = float("inf")
     best_weights: dict[str, Any] | None = None
     stale: int = 0
-    right: float | None = None
     losses: list[tuple[float, float | None]] = field(default_factory=list)
+    right: float | None = None
 
 
 def fine_tuned(
