@@ -26,6 +26,7 @@ MAX_RECORD_CHARACTERS: Final = 16 * 1024**2
 REASONS: Final[Mapping[str, str]] = {
     "bad_action": "the action is none that is known, or lacks what it needs",
     "bad_annotator": "the annotator is no text, too long or cannot be stored",
+    "bad_label": "the proposed label is no text, too long or cannot be stored",
     "bad_code": "the code is no text, too long or holds control characters",
     "bad_language": "the language is no BCP 47 tag",
     "bad_level": "the level is no whole number from 1",

@@ -238,13 +238,20 @@ def _folder_of(folders: Sequence[str]) -> str:
 
 
 def _parents(samples: Sequence[Sample], vectors: NDArray[np.float32], groups: NDArray[np.int64]) -> dict[int, str]:
-    """Wider domains of groups: their middles, joined by Ward's method into about as many as each of them has groups."""
+    """Wider domains of groups: their middles joined by Ward's method, which makes domains of like width.
+
+    As many domains as set the groups apart best (silhouette), about the square root of their number.
+    """
     from scipy.cluster.hierarchy import fcluster, linkage
+    from sklearn.metrics import silhouette_score
 
     numbers = sorted({int(number) for number in groups if number != NOISE})
     middles = np.stack([vectors[groups == number].mean(axis=0) for number in numbers])
     middles /= np.maximum(np.linalg.norm(middles, axis=1, keepdims=True), 1e-9)
-    wide = fcluster(linkage(middles.astype(np.float64), "ward"), max(2, round(math.sqrt(len(numbers)))), "maxclust")
+    joined = linkage(middles.astype(np.float64), "ward")
+    root = math.sqrt(len(numbers))
+    cuts = [fcluster(joined, count, "maxclust") for count in range(max(2, round(root / 2)), round(2 * root) + 1)]
+    wide = max(cuts, key=lambda cut: silhouette_score(middles, cut) if 1 < len(set(cut.tolist())) < len(cut) else -1.0)
     domain = {number: int(wide[place]) for place, number in enumerate(numbers)}
     of_text = np.array([domain.get(int(group), NOISE) for group in groups], np.int64)
     names = cluster_names(keywords([sample.text for sample in samples], of_text, most=_KEYWORDS))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from taxomind_app import doctor
+from taxomind_app.cli import growth_review
 
 Call = Callable[..., Any]
 REPTILES = [
@@ -225,3 +229,51 @@ def test_five_labels_grow_to_seven_as_the_readme_shows(fresh, call, monkeypatch)
     for row in json.loads(taxomind("growth", "history", "--json").out):
         taxomind("growth", "undo", row["decision_id"])
     assert (fresh / "inbox" / "diary" / "taxonomy.csv").read_bytes() == before
+
+
+def test_a_list_of_rejected_labels_is_taken_over_with_its_reasons(growth, wished, tmp_path):
+    """TL-LOG-1: import and export as JSON."""
+    growth("reject", "Insects", "--reason", "too small")
+    exported = tmp_path / "rejected.json"
+    exported.write_text(growth("history", "--rejected", "--json").out)
+    growth("unreject", "Insects")
+    assert growth("reject", "--file", exported).code == 0
+    (row,) = json.loads(growth("history", "--rejected", "--json").out)
+    assert (row["label"], json.loads(row["details"])["reason"]) == ("Insects", "too small")
+    exported.write_text('["Reptiles"]')
+    assert growth("reject", "--file", exported).code == 0
+    assert {row["label"] for row in json.loads(growth("history", "--rejected", "--json").out)} == {"Insects", "Reptiles"}
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", "not json", '[{"reason": "x"}]'])
+def test_a_file_that_is_no_list_of_labels_is_refused(growth, wished, tmp_path, content):
+    file = tmp_path / "rejected.json"
+    file.write_text(content)
+    assert growth("reject", "--file", file).code != 0
+    assert json.loads(growth("history", "--json").out) == []
+
+
+def test_ctrl_c_ends_a_review_and_keeps_what_was_decided(growth, wished, monkeypatch):
+    class Terminal(io.StringIO):
+        """Standard input at whose end somebody presses Ctrl-C."""
+
+        def readline(self, size=-1, /):
+            line = super().readline(size)
+            if not line:
+                raise KeyboardInterrupt
+            return line
+
+    monkeypatch.setattr(growth_review, "sys", SimpleNamespace(stdin=Terminal("r\n"), stdout=sys.stdout, stderr=sys.stderr))
+    assert growth("review").code == 0
+    assert len(json.loads(growth("history", "--rejected", "--json").out)) == 1
+
+
+@pytest.mark.parametrize("value", ["soon", "0", "-3"])
+def test_a_window_that_is_no_number_of_days_is_refused_by_name(growth, monkeypatch, value):
+    """TL-WIN-3, and why it differs: a setting that cannot be used stops the command and names itself. A silent or warned
+    fallback to 14 days would decide about the taxonomy by a window that nobody asked for; all settings are checked so.
+    """
+    monkeypatch.setenv("TAXOMIND_GROWTH__WINDOW_DAYS", value)
+    called = growth("status")
+    assert called.code == 2
+    assert "window_days" in called.out + called.err

@@ -111,6 +111,9 @@ def test_no_text_is_a_label(place, label):
 
 
 def test_undo_of_the_last_addition_restores_the_file_byte_for_byte_and_its_evidence_goes(place):
+    """TL-WRT-5, and why it differs: the node goes whether it has answers or not. Answers keep the version they were made with,
+    where the node is, so old results stay readable without a node that is there and inactive.
+    """
     outcome = place.review.add(TAX, parent_code=None)
     place.review.undo(outcome.decision.decision_id)
     assert place.content == CSV.encode()

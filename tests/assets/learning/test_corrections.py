@@ -183,3 +183,13 @@ def test_a_withdrawal_leaves_what_would_be_there_without_the_correction(rows, vi
     plain = [item for item in rows if item.action in {"correct", "confirm"}]
     without = [item for item in plain if item.correction_id != victim]
     assert applied(*plain, withdraw(victim)) == applied(*without)
+
+
+def test_of_a_content_that_is_told_twice_the_later_proposed_label_counts_in_any_order():
+    early, late = (
+        CorrectionRow("c", "correct", "my pet", ("dog",), "", moment, "", "", "", "f", label)
+        for moment, label in ((1, "Robots"), (2, "Robot dogs"))
+    )
+    for rows in ([early, late], [late, early]):
+        (found,) = settle(rows, TREE).corrections
+        assert found.proposed_label == "Robot dogs"

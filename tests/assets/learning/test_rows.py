@@ -150,3 +150,22 @@ def test_a_file_that_says_nothing_about_corrections_is_refused_with_what_is_need
 )
 def test_times_in_the_forms_that_programs_write(value, moment):
     assert as_moment(value) == moment
+
+
+@pytest.mark.parametrize("column", ["proposed_label", "proposedLabel"])
+def test_a_proposed_label_is_read_beside_the_code_from_every_format(file, tmp_path, column):
+    """TL-SIG-4."""
+    table = tmp_path / "given.parquet"
+    pq.write_table(pa.table({"text": ["my pet"], "code": ["dog"], column: [" Robot  dogs "]}), table)
+    line = json.dumps({"text": "my pet", "code": "dog", column: "Robot dogs"})
+    paths = [file(f"text,code,{column}\nmy pet,dog,Robot dogs\n"), file(line + "\n", "given.jsonl"), table]
+    for path in paths:
+        rows, refused = read(path)
+        assert [(row.text, row.codes, row.proposed_label) for row in rows] == [("my pet", ("dog",), "Robot dogs")]
+        assert refused == []
+
+
+def test_a_proposed_label_that_is_no_label_is_refused(file):
+    rows, refused = read(file(f"text,code,proposed_label\nmy pet,dog,{'x' * 201}\n"))
+    assert rows == []
+    assert refused == [(2, "bad_label")]
