@@ -30,6 +30,7 @@ from taxomind_resources.files import (
 )
 from taxomind_resources.keys import EMPTY_KEY, key_of_folder
 from taxomind_resources.tables import BY_NAME, TABLES, Table
+from taxomind_resources.tables.columns import ADDED
 
 DIGEST_FIELD: Final = b"taxomind.digest"
 _PARTITION: Final = "taxonomy_key="
@@ -341,20 +342,26 @@ def _parquet_files(folder: Path) -> list[Path]:
 
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table | None:
-    """One file's rows; None when it is not there (or no longer). Columns that a later version added are null."""
+    """One file's rows; None when it is not there (or no longer). Columns that a later version added are empty."""
     try:
         with _damage(path), pq.ParquetFile(path) as file:
             absent = [field for field in schema if field.name not in file.schema_arrow.names]
-            needed = [field.name for field in absent if not field.nullable]
+            needed = [field.name for field in absent if not field.nullable and _added(field) is None]
             if needed:
                 next_step = "The file is of another version of taxomind: materialise its asset again."
                 raise Fault("storage_failed", f"A file has no column {needed[0]!r}.", value=str(path), next_step=next_step)
             rows = file.read(columns=[name for name in schema.names if name in file.schema_arrow.names])
             for field in absent:
-                rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+                rows = rows.append_column(field, pa.repeat(pa.scalar(_added(field), field.type), rows.num_rows))
             return rows.select(schema.names).cast(schema)
     except FileNotFoundError:
         return None
+
+
+def _added(field: pa.Field) -> str | None:
+    """What stands for a column in files that were written before it was added; None = null, where it may be."""
+    text = (field.metadata or {}).get(ADDED)
+    return None if text is None else text.decode()
 
 
 def _has_schema(path: Path, schema: pa.Schema) -> bool:

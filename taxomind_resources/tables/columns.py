@@ -14,16 +14,30 @@ BOOL: Final = pa.bool_()
 #: UTC.
 TIME: Final = pa.timestamp("us", tz="UTC")
 TEXTS: Final = pa.list_(TEXT)
+#: Metadata of a field: its text in files that do not have it yet.
+ADDED: Final = b"added"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: `meaning` states what it holds, with units."""
+    """One column.
+
+    Attributes:
+        meaning: what it holds, with units.
+        added: text that stands in files of versions before the column was added; None = it was always there.
+    """
 
     name: str
     type: pa.DataType
     meaning: str
     nullable: bool = True
+    added: str | None = None
+
+    @property
+    def field(self) -> pa.Field:
+        """The field of its parquet files; `ADDED` in its metadata holds `added`."""
+        metadata = None if self.added is None else {ADDED: self.added.encode()}
+        return pa.field(self.name, self.type, self.nullable, metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +57,7 @@ class Table:
     @property
     def arrow(self) -> pa.Schema:
         """The schema of its parquet files (without `taxonomy_key`)."""
-        return pa.schema([pa.field(c.name, c.type, c.nullable) for c in self.columns])
+        return pa.schema([column.field for column in self.columns])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +77,9 @@ class View:
         return f"{self.schema}.{self.name}"
 
 
-def column(name: str, type_: pa.DataType, meaning: str, *, null: bool = False) -> Column:
+def column(name: str, type_: pa.DataType, meaning: str, *, null: bool = False, added: str | None = None) -> Column:
     """A column; not nullable unless `null`."""
-    return Column(name, type_, meaning, null)
+    return Column(name, type_, meaning, null, added)
 
 
 REJECTED: Final = (

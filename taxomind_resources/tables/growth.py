@@ -25,7 +25,9 @@ TABLES: Final[tuple[Table, ...]] = (
             column("proposed_label", TEXT, "ideal label; that of the node when nobody wants another, '' when none is known"),
             column("source", TEXT, "who proposes: llm, user or model; '' = nobody"),
             column(
-                "misfit", TEXT, "why the text does not fit: abstained, low_confidence, above_leaves, catch_all, outlier; '' = it does"
+                "misfit",
+                TEXT,
+                "why the text does not fit: abstained, low_confidence, above_leaves, catch_all, outlier; '' = it does",
             ),
             column("confidence", FLOAT, "of the answer (0..1); null when not stated", null=True),
             column("language", TEXT, "language as given, '' when not stated"),

@@ -177,7 +177,11 @@ TABLES: Final[tuple[Table, ...]] = (
             column("options", TEXTS, "codes that the node became, in the order of the crosswalk"),
             column("code", TEXT, "the one that the classifier prefers"),
             column("confidence", FLOAT, "its probability among the options (0..1)"),
-            column("status", TEXT, "moved = it is sure; unsure = a person should look: it counts there meanwhile if the confidence is above 0.5"),
+            column(
+                "status",
+                TEXT,
+                "moved = it is sure; unsure = a person should look: it counts there meanwhile if the confidence is above 0.5",
+            ),
             column("index_version", TEXT, "node index that decided"),
         ),
     ),

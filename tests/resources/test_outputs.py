@@ -302,15 +302,16 @@ def test_damaged_and_foreign_files_are_faults_that_name_the_file(outputs, covera
         outputs.read(COVERAGE, "k")
 
 
-def test_a_column_that_may_be_empty_reads_as_null_in_files_that_lack_it(outputs, rows_of):
-    table = next(table for table in TABLES if any(column.nullable for column in table.columns))
-    added = next(column.name for column in table.columns if column.nullable)
-    path = outputs.write(table.full_name, "k", rows_of(table.full_name, **{added: [None, None]}))
-    rows = pq.read_table(path, partitioning=None)
-    pq.write_table(rows.drop_columns([added]), path)
-    read = outputs.read(table.full_name, "k")
-    assert read.schema.equals(table.arrow)
-    assert read[added].null_count == rows.num_rows > 0
+@pytest.mark.parametrize(
+    ("table", "added", "value"),
+    [("learning.corrections", "corrected_at", None), ("learning.corrections", "proposed_label", "")],
+)
+def test_a_column_that_was_added_is_empty_in_files_of_earlier_versions(outputs, rows_of, table, added, value):
+    path = outputs.write(table, "k", rows_of(table, correction_id=["a", "b"]))
+    pq.write_table(pq.read_table(path, partitioning=None).drop_columns([added]), path)
+    read = outputs.read(table, "k")
+    assert read.schema.equals(BY_NAME[table].arrow)
+    assert read[added].to_pylist() == [value, value]
 
 
 WRITER = """
