@@ -2,7 +2,7 @@
 
 A graph gives `logits`, float32 [b, c]. What it takes says how it is fed (`runtime.py`): `input_ids` and `attention_mask`
 (int64 [b, tokens]), `rows` (float32 [b, f]), or, for rows that are mostly zeros, `columns` (int64[u], the columns that occur in
-the batch) and `rows` (float32 [b, u]) of these columns alone.
+the batch) and `rows` (float32 [b, u]) of these columns alone. Boosted trees take `present` (`trees.py`).
 """
 
 from __future__ import annotations
@@ -130,11 +130,16 @@ def write_int8(baseline: Path, path: Path) -> None:
     """The baseline with signed 8-bit weights, per channel; numbers between them are quantised as they come (no data needed).
 
     Embeddings of words stay as they are; the coefficients of a linear classifier, which are looked up as well, do not.
+
+    Raises:
+        Fault: `export_impossible` when there is nothing to quantise.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    names = {given.name for given in _load(baseline).graph.input}
-    kinds = ["MatMul", "Gemm"] if "input_ids" in names else ["MatMul", "Gemm", "Gather"]
+    graph = _load(baseline).graph
+    kinds = ["MatMul", "Gemm"] if any(own.name == "input_ids" for own in graph.input) else ["MatMul", "Gemm", "Gather"]
+    if not any(node.op_type in kinds for node in graph.node):
+        raise Fault("export_impossible", "Nothing in the graph has weights that could get 8 bits.")
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)  # the library advises on standard error, by the root logger

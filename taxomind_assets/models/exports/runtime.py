@@ -57,7 +57,7 @@ class OnnxClassifier:
         """See `contracts.Classifier`."""
         if self._tokenizer is not None:
             return self._of_texts(inputs)
-        give = self._occurring if "columns" in self._takes else self._dense
+        give = self._occurring if "columns" in self._takes else self._present if "present" in self._takes else self._dense
         found = [self._run(give(inputs[start : start + _ROWS])) for start in range(0, inputs.shape[0], _ROWS)]
         return np.concatenate(found) if found else np.zeros((0, self._classes), np.float32)
 
@@ -77,6 +77,16 @@ class OnnxClassifier:
     def _dense(rows: Any) -> dict[str, NDArray[Any]]:
         dense = rows if isinstance(rows, np.ndarray) else rows.toarray()
         return {"rows": np.ascontiguousarray(dense, np.float32)}
+
+    @staticmethod
+    def _present(rows: Any) -> dict[str, NDArray[Any]]:
+        """NaN for what is 0: a column that a text lacks."""
+        from scipy import sparse
+
+        own = sparse.csr_array(rows).tocoo()
+        dense = np.full(own.shape, np.nan, np.float32)
+        dense[own.row, own.col] = own.data
+        return {"present": dense}
 
     def _of_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """In batches of like length, each padded to its longest text."""

@@ -128,6 +128,15 @@ def test_what_cannot_be_exported_is_listed_with_the_reason(store, tree, labelled
     assert raised.value.code == "gate_refused"
 
 
+def test_boosted_trees_answer_alike_and_have_no_weights_for_8_bits(store, tree, labelled, embedder):
+    given = {"classifier": "xgboost", "parameters": ["min_df=1", "n_estimators=12"]}
+    number = made(store, tree, labelled, embedder, **given)
+    found = exported(store, number, tree, labelled, embedder)
+    assert [row.state for row in found.variants] == ["reference", "accepted", "accepted", "impossible"]
+    assert "8 bits" in found.variants[3].reason
+    assert found.variants[1].agreement.logit < 1e-4
+
+
 def test_a_version_that_was_not_exported_is_served_as_it_was_trained_alone(store, tree, labelled, embedder):
     number = made(store, tree, labelled, embedder, parameters=["min_df=1", "C=2"])
     assert approved_folder(store, "things", number, "source") is None
@@ -151,7 +160,9 @@ def test_an_export_that_stops_midway_leaves_nothing(store, tree, labelled, embed
 
 def answers(own, logits=None, alone=None):
     own = np.asarray(own, np.float32)
-    return Answers([own if logits is None else np.asarray(logits, np.float32)], own, own if alone is None else np.asarray(alone))
+    return Answers(
+        [own if logits is None else np.asarray(logits, np.float32)], own, own if alone is None else np.asarray(alone)
+    )
 
 
 def test_the_gate_refuses_other_answers_and_lets_near_ties_pass():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -92,6 +93,15 @@ class BoostedTrees:
     def save(self, folder: Path) -> None:
         """See `contracts.Classifier`."""
         self._booster.save_model(str(folder / _FILE))
+
+    def write_onnx(self, path: Path) -> None:
+        """See `contracts.Classifier`."""
+        from taxomind_assets.models.exports.trees import write_trees
+
+        best = self._booster.attr("best_iteration")
+        rounds = int(best) + 1 if best is not None else self._booster.num_boosted_rounds()
+        classes = int(json.loads(self._booster.save_config())["learner"]["learner_model_param"]["num_class"])
+        write_trees(self._booster, path, rounds=rounds, classes=classes)
 
     @classmethod
     def load(cls, folder: Path, parameters: Parameters, surroundings: Surroundings) -> BoostedTrees:
