@@ -46,6 +46,7 @@ class Calibration:
             the accuracy target, unproven.
         accuracy_target: target for which labels have shown the threshold to be enough.
         proven: True when the numbers were fitted on labels of this taxonomy, False for the shipped ones.
+        thresholds: (target, threshold) of further targets that the same labels have shown to be kept.
         gate: intercept and weights of the stop rule `gate` (see `gate.FEATURES`); None = too few labels for one.
         curve: numbers of the curve that makes labelled texts' probabilities true, see `curved`; None = they stay as they are.
         student: version of the cross-lingual student in place when the numbers were fitted, '' = none.
@@ -61,6 +62,7 @@ class Calibration:
     gate: tuple[float, ...] | None = None
     curve: tuple[float, ...] | None = None
     student: str = ""
+    thresholds: tuple[tuple[float, float], ...] = ()
 
     @property
     def version(self) -> str:
@@ -75,8 +77,7 @@ class Calibration:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Calibration:
         """The inverse of `to_json`."""
-        pairs: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        return cls(**pairs)
+        return cls(**{name: _tuples(value) for name, value in values.items()})
 
     def to_text(self) -> str:
         """The numbers as one line of JSON."""
@@ -94,8 +95,9 @@ class Calibration:
         the t that makes this the target. It kept the target 0.80 on five of six public taxonomies (0.86 to 0.91 were right) and
         missed it on one (0.72), so it is called unproven wherever it is shown.
         """
-        if self.threshold is not None and self.accuracy_target == accuracy_target:
-            wanted = self.threshold
+        shown = self._shown.get(accuracy_target)
+        if shown is not None:
+            wanted = shown
         else:  # Where labels have been asked and have not shown a lower one, the target itself is the careful choice.
             wanted = accuracy_target if self.proven or self.curve is not None else 2 * accuracy_target - 1
         # Where even the best leaves are right often enough, an answer must still be more likely right than wrong.
@@ -103,7 +105,13 @@ class Calibration:
 
     def proves(self, accuracy_target: float) -> bool:
         """Whether labels have shown that answers keep this target."""
-        return self.proven and self.accuracy_target == accuracy_target
+        return (self.proven and self.accuracy_target == accuracy_target) or accuracy_target in dict(self.thresholds)
+
+    @property
+    def _shown(self) -> dict[float, float]:
+        """Threshold by target."""
+        own = {} if self.threshold is None or self.accuracy_target is None else {self.accuracy_target: self.threshold}
+        return dict(self.thresholds) | own
 
 
 @dataclass(frozen=True)
@@ -189,6 +197,10 @@ def curved(
     kept = np.clip(chances, _SMALLEST_CHANCE, 1 - _SMALLEST_CHANCE)
     odds = a * np.log(kept) - b * np.log1p(-kept) + offsets
     return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(one) for one in value) if isinstance(value, list) else value
 
 
 def _between(pair: tuple[float, float], trusted: NDArray[np.float32]) -> NDArray[np.float32]:

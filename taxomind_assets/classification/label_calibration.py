@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Probability that the promise holds (one-sided).
 CONFIDENCE: Final = 0.90
+#: Targets for which a threshold is sought beside the one that is set, so that another target needs no new fit.
+TARGETS: Final = (0.8, 0.85, 0.9, 0.95)
 #: Share of the labelled texts that fits two temperatures; the threshold needs most of them to prove anything.
 TEMPERATURE_SHARE: Final = 0.25
 #: Weight of the prior on the logarithm of a temperature, in texts: with as many labelled texts both count the same.
@@ -105,14 +107,20 @@ def calibrate(
         nowhere_energy: the energies of `Calibration.nowhere_energy` under new temperatures.
 
     Returns:
-        The calibration; `proven` only when a threshold passed the test.
+        The calibration; `proven` only when a threshold for the target passed the test. Thresholds for `TARGETS` come along,
+        each with the stated confidence by itself.
     """
     fitted = replace(
         prior, temperature=fit_temperatures(tree, labelled.take(np.flatnonzero(for_temperature)), prior.temperature)
     )
     fitted = replace(fitted, nowhere_energy=nowhere_energy(fitted))
     fitted = replace(fitted, curve=fit_curve(tree, labelled.take(np.flatnonzero(for_temperature)), fitted))
-    threshold = promised_threshold(tree, labelled.take(np.flatnonzero(~for_temperature)), fitted, accuracy_target)
+    rest = labelled.take(np.flatnonzero(~for_temperature))
+    wanted = sorted({*TARGETS, accuracy_target})
+    shown = dict(zip(wanted, promised_thresholds(tree, rest, fitted, wanted), strict=True))
+    threshold = shown.pop(accuracy_target)
+    further = tuple((target, found) for target, found in shown.items() if found is not None)
+    fitted = replace(fitted, thresholds=further)
     if threshold is None:
         return replace(fitted, threshold=None, proven=False)
     return replace(fitted, threshold=threshold, accuracy_target=accuracy_target, proven=True)
@@ -185,28 +193,46 @@ def fit_temperature(scores: NDArray[np.float32], gold: Sequence[Sequence[int]], 
 def promised_threshold(
     tree: Taxonomy, labelled: LabelledLogits, calibration: Calibration, accuracy_target: float, confidence: float = CONFIDENCE
 ) -> float | None:
-    """Lowest threshold under which the answered texts are right (or above the right node) often enough; None = none is.
+    """`promised_thresholds` for one target."""
+    return promised_thresholds(tree, labelled, calibration, [accuracy_target], confidence)[0]
+
+
+def promised_thresholds(
+    tree: Taxonomy,
+    labelled: LabelledLogits,
+    calibration: Calibration,
+    accuracy_targets: Sequence[float],
+    confidence: float = CONFIDENCE,
+) -> list[float | None]:
+    """Lowest thresholds under which the answered texts are right (or above the right node) often enough; None = none is.
 
     Args:
         labelled: texts that were used for nothing else.
-        accuracy_target: share of answered texts to be right.
-        confidence: one-sided probability that the share is reached.
+        accuracy_targets: shares of answered texts to be right.
+        confidence: one-sided probability that a share is reached.
     """
     if not len(labelled):
-        return None
+        return [None] * len(accuracy_targets)
     path, confidences = _paths(tree, labelled, calibration)
     right = on_right_path(tree, path, labelled.gold)
     thresholds = np.unique(confidences[path != ROOT])[::-1]
     if thresholds.size > _CANDIDATES:
         thresholds = thresholds[np.linspace(0, thresholds.size - 1, _CANDIDATES).astype(np.int64)]
-    first = fewest_answers(accuracy_target, confidence)
-    lowest = None
+    found = []
     for threshold in thresholds.tolist():
         depth = ((path != ROOT) & (confidences >= threshold)).sum(axis=1)
-        answered = int((depth > 0).sum())
+        hits = (depth > 0) & np.take_along_axis(right, np.maximum(depth - 1, 0)[:, None], axis=1)[:, 0]
+        found.append((threshold, int(hits.sum()), int((depth > 0).sum())))
+    return [_lowest(found, target, confidence) for target in accuracy_targets]
+
+
+def _lowest(found: Sequence[tuple[float, int, int]], accuracy_target: float, confidence: float) -> float | None:
+    """The last of the (threshold, right answers, answers), from the highest threshold downwards, before one fails the test."""
+    first = fewest_answers(accuracy_target, confidence)
+    lowest = None
+    for threshold, hits, answered in found:
         if answered < first:
             continue
-        hits = int(((depth > 0) & np.take_along_axis(right, np.maximum(depth - 1, 0)[:, None], axis=1)[:, 0]).sum())
         if lower_bound(hits, answered, confidence) < accuracy_target:
             break
         lowest = threshold

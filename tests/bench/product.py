@@ -48,8 +48,9 @@ def product(task: Task, pool: Sequence[Text], tests: Sequence[Text]) -> Answered
     answers = classifier.answers(texts, vectors)
     predict_us = 1e6 * (time.process_time() - start) / max(len(texts), 1)
     stops = {PROMISES[0]: answers.nodes}
-    # Weights are the same for every promise; the threshold is fitted to one.
-    stops |= {promise: classifier_of(task, pool, promise).answers(texts, vectors).nodes for promise in PROMISES[1:]}
+    # One fit finds the thresholds of all promises.
+    others = {promise: with_settings(classifier, promising(task.settings, promise)) for promise in PROMISES[1:]}
+    stops |= {promise: other.answers(texts, vectors).nodes for promise, other in others.items()}
     return Answered(
         answers.leaves[:, 0],
         answers.leaf_confidence.astype(np.float64),

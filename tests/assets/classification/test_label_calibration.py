@@ -166,8 +166,29 @@ def test_calibrating_keeps_temperature_and_threshold_apart(tree):
     )
     assert found.proven
     assert found.proves(0.8)
-    assert not found.proves(0.9)
+    assert not found.proves(0.87)
     assert found.temperature == fit_temperatures(tree, texts.take(np.flatnonzero(first)), (1.0, 1.0))
     assert found.threshold_for(0.8) == max(found.threshold or 0, 0.5)
-    assert found.threshold_for(0.9) == 0.9  # another target has not been shown
+    assert found.threshold_for(0.87) == 0.87  # another target has not been shown
     assert Calibration.from_json(found.to_json()) == found
+
+
+def test_one_fit_finds_thresholds_for_several_targets(tree):
+    known = labelled(tree, 1_200, 1.4, seed=3)
+    fits = np.arange(1_200) % 4 == 0
+    found, other = (
+        calibrate(
+            tree, known, for_temperature=fits, prior=Calibration(), accuracy_target=target, nowhere_energy=lambda numbers: None
+        )
+        for target in (0.9, 0.8)
+    )
+    assert found.proven
+    assert found.proves(0.9)
+    assert found.proves(0.8)
+    assert not found.proves(0.87)
+    assert found.threshold_for(0.8) == other.threshold_for(0.8)
+    assert other.threshold_for(0.9) == found.threshold_for(0.9)
+    assert found.threshold_for(0.8) <= found.threshold_for(0.85) <= found.threshold_for(0.9)
+    assert found.threshold_for(0.87) == 0.87
+    assert Calibration.from_text(found.to_text()) == found
+    assert Calibration.from_json({name: value for name, value in other.to_json().items() if name != "thresholds"}).proves(0.8)
