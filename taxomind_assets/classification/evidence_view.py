@@ -3,10 +3,10 @@
 Features are gains over what the node's own texts say, and fade in with the number of corrections of the node. Still a node with
 corrections gains from every text near it, and the more the more it has, since the best of several is better by chance alone.
 What a node gains so without being right is taken from it again (`evidence_present` and `evidence_count` weigh less than
-nothing), or it would take the texts of neighbours that nobody has corrected. Weights were fitted on thirteen public sets, with
-corrections for all leaves, for every other leaf, and for texts drawn at random, and judged with each set left out in turn.
-Single corrections count as neighbours, by vectors, characters and words, because kinds of texts within
-a node differ; their sum counts as a prototype that starts from the node's own texts (Snell et al., 2017, "Prototypical networks
+nothing), or it would take the texts of neighbours that nobody has corrected. Weights were chosen on thirteen public sets, with
+corrections for all leaves, for every other leaf, and for texts drawn at random; chosen without a set they are nearly as good
+for it. Single corrections count as neighbours, by vectors, characters and words, because kinds of texts within a node differ;
+their sum counts as a prototype that starts from the node's own texts (Snell et al., 2017, "Prototypical networks
 for few-shot learning", shrunk towards a prior mean), because one correction may be wrong or odd. A vote of the nearest
 corrections weighs nodes against each other (Dudani, 1976, "The distance-weighted k-nearest-neighbor rule"). A kernel density of
 the corrections and further centroids added nothing beside these (measured).

@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from importlib.metadata import version
@@ -186,7 +187,9 @@ def worth(given: argparse.Namespace) -> None:
         embedder = load_embedder(settings.embedding, settings.data)
         known = json.loads(given.json.read_text(encoding="utf-8")) if given.json and given.json.exists() else []
         names = given.sets.split(",")
-        wanted = [name for name in names if name not in {record["set"] for record in known}]
+        done = Counter(record["set"] for record in known)
+        wanted = [name for name in names if done[name] < len(few_shot.SHOTS)]
+        known = [record for record in known if record["set"] not in wanted]
         for record in few_shot.records(given.data, wanted, embedder, settings, work=work, texts=given.texts):
             known.append(record)
             print(few_shot.table([record])[-1], file=sys.stderr, flush=True)
