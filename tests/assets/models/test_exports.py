@@ -203,3 +203,28 @@ def test_a_linear_graph_gives_the_classifiers_scores(is_sparse, tmp_path):
     np.testing.assert_allclose(machine.scores(rows[:0]), np.zeros((0, 5)))
     with pytest.raises(Fault, match="number of classes"):
         OnnxClassifier(LinearMachine.info, tmp_path / "model.onnx", 6, 1)
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_nothing_that_could_be_served(store, tree, labelled, embedder):
+    number = made(store, tree, labelled, embedder, parameters=["min_df=1", "C=4"])
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "import numpy as np\n"
+        "from taxomind_assets.models.exports import exporting, graphs\n"
+        "from taxomind_assets.models.fitting import Examples\n"
+        "from taxomind_assets.models.training import load_model\n"
+        "from taxomind_resources.model_store import ModelStore\n"
+        "store, number = ModelStore(Path(sys.argv[1])), int(sys.argv[2])\n"
+        "tree = load_model(store, 'things', number, embedder=None, threads=1)[0].tree\n"
+        "graphs.write_int8 = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "none = Examples([], np.zeros(0, np.int64), np.zeros(0, np.bool_))\n"
+        "exporting.export_version(store, 'things', number, tree, none, embedder=None, threads=1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(store.root.parent), str(number)], capture_output=True, check=False)
+    assert done.returncode == -9, done.stderr
+    assert stored_export(store, "things", number) is None
+    assert approved_folder(store, "things", number, "auto") is None
+    assert {state.number: state.state for state in store.versions("things")}[number] == "ready"
+    assert set(exported(store, number, tree, labelled, embedder).accepted()) == set(VARIANTS)
