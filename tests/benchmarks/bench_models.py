@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import multiprocessing
 import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +32,7 @@ from taxomind_assets.models.specification import ModelSpec, chosen_spec
 from taxomind_assets.views.texts import clean
 from taxomind_resources.embedding import load_embedder
 from taxomind_resources.embedding.runtimes import available_cores
-from taxomind_resources.settings import load_settings
+from taxomind_resources.settings import Settings, load_settings
 from tests.bench.material import BenchSet, Text, find_sets
 from tests.bench.measures import Answered, measured
 from tests.bench.peers import hiclass
@@ -153,26 +155,30 @@ def _shares(found: Record) -> Record:
     return {name: found[name] for name in ("texts", "accuracy", "accuracy_low", "accuracy_high", "hierarchical_f1")}
 
 
-def run_way(bench_set: BenchSet, way: str, texts: int) -> Record:
+def run_way(bench_set: BenchSet, way: str, texts: int, work: Path) -> Record:
     """One way on one set, vectors made anew."""
-    with tempfile.TemporaryDirectory() as folder:
-        settings = load_settings(Path(folder))
-        settings = settings.model_copy(update={"embedding": settings.embedding.model_copy(update={"cache": False})})
-        task = Task(bench_set, load_embedder(settings.embedding, settings.data), settings, Path(folder), texts)
-        pool, tests = task.pool("full"), task.tests("full")
-        shared = {"set": task.name, "way": way, "labelled": len(pool), "nodes": len(task.tree)}
-        if way == HICLASS:
-            return shared | of_hiclass(task, pool, tests)
-        return shared | (of_joined(task, pool, tests) if way == JOINED else of_model(task, pool, tests, way))
+    settings = uncached(work)
+    task = Task(bench_set, load_embedder(settings.embedding, settings.data), settings, work, texts)
+    pool, tests = task.pool("full"), task.tests("full")
+    shared = {"set": task.name, "way": way, "labelled": len(pool), "nodes": len(task.tree)}
+    if way == HICLASS:
+        return shared | of_hiclass(task, pool, tests)
+    return shared | (of_joined(task, pool, tests) if way == JOINED else of_model(task, pool, tests, way))
 
 
-def within(limit: float, bench_set: BenchSet, way: str, texts: int) -> Record:
+def uncached(work: Path) -> Settings:
+    """The default settings without the cache of vectors."""
+    settings = load_settings(work)
+    return settings.model_copy(update={"embedding": settings.embedding.model_copy(update={"cache": False})})
+
+
+def within(limit: float, bench_set: BenchSet, way: str, texts: int, work: Path) -> Record:
     """`run_way` in a process of its own, ended at the limit."""
     if way == HICLASS and importlib.util.find_spec("hiclass") is None:
         return {"set": bench_set.name, "way": way, "left_out": "HiClass is not installed: pip install 'taxomind[bench]'"}
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(send, bench_set, way, texts))
+    process = context.Process(target=_send, args=(send, bench_set, way, texts, work))
     process.start()
     send.close()
     try:
@@ -186,9 +192,9 @@ def within(limit: float, bench_set: BenchSet, way: str, texts: int) -> Record:
         process.join()
 
 
-def _send(send: Any, bench_set: BenchSet, way: str, texts: int) -> None:
+def _send(send: Any, bench_set: BenchSet, way: str, texts: int, work: Path) -> None:
     try:
-        send.send(run_way(bench_set, way, texts))
+        send.send(run_way(bench_set, way, texts, work))
     except Exception as error:
         send.send({"set": bench_set.name, "way": way, "left_out": f"{type(error).__name__}: {error}"[:120]})
 
@@ -241,6 +247,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--ways", default=",".join(WAYS), help="ways, joined by commas")
     parser.add_argument("--texts", type=int, default=2_000, help="test texts of a set, at most")
     parser.add_argument("--limit", type=float, default=180.0, help="seconds for a way on a set")
+    parser.add_argument("--records", type=Path, help="keep what was measured in this file, and measure what it lacks alone")
     parser.add_argument("--docs", action="store_true", help="also write the table to docs/models.md")
     options = parser.parse_args(argv)
     if options.data is None:
@@ -251,11 +258,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = options.sets.split(",")
     if not {*names} <= set(sets) or not {*ways} <= {*WAYS}:
         raise SystemExit(f"Sets: {', '.join(sets)}. Ways: {', '.join(WAYS)}.")
-    records: list[Record] = []
-    for name in names:
-        for way in ways:
-            records.append(within(options.limit, sets[name], way, options.texts))
-            print(_line(records[-1], 2.0), flush=True)
+    kept = options.records
+    records: list[Record] = json.loads(kept.read_text(encoding="utf-8")) if kept and kept.is_file() else []
+    known = {(record["set"], record["way"]) for record in records}
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        settings = uncached(work)
+        load_embedder(settings.embedding, settings.data).embed(["anything"], "query")  # the model is converted once, for all
+        for name, way in product(names, ways):
+            if (name, way) not in known:
+                records.append(within(options.limit, sets[name], way, options.texts, work))
+                print(_line(records[-1], 2.0), flush=True)
+                if kept:
+                    kept.write_text(json.dumps(records, indent=1), encoding="utf-8")
+    records.sort(key=lambda record: (record["set"], WAYS.index(record["way"])))
     lines = table(records)
     print("\n".join(lines))
     if options.docs:
