@@ -267,7 +267,9 @@ def _show_unsure(session: Session, key: str) -> None:
     rows = Outputs(session.root).read("taxonomy.reassignments", key, columns=["status"])
     unsure = sum(status == "unsure" for status in rows["status"].to_pylist())
     if unsure:
-        session.say(f'{unsure:,} corrections of split codes are unsure, a person should look at them:\n\n  taxomind query "{_REVIEW}"')
+        session.say(
+            f'{unsure:,} corrections of split codes are unsure, a person should look at them:\n\n  taxomind query "{_REVIEW}"'
+        )
 
 
 def _version(session: Session, key: str, name: str) -> Taxonomy:

@@ -190,7 +190,7 @@ def test_an_exported_version_answers_as_the_version_and_what_was_not_exported_is
     assert "models export" in refused.err
     told = json.loads(call("--data", own_models, "models", "export", "--json").out)
     assert "onnx" in told["accepted"]
-    assert [row["variant"] for row in told["variants"]][0] == "source"
+    assert next(row["variant"] for row in told["variants"]) == "source"
     assert Outputs(own_models).read("models.exports", "living").num_rows == 4
     asked = ("--data", own_models, "models", "predict", "a zorblax today", "--json")
     source, exported = (json.loads(call(*asked, *more).out)["answers"][0] for more in ((), ("--variant", "onnx")))
