@@ -21,6 +21,6 @@ def test_the_words_stay_and_the_tables_are_replaced():
 
 def test_the_page_explains_every_way_and_regime():
     words = PAGE.read_text(encoding="utf-8").partition(MARKER)[0]
-    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", words.partition("## Ways")[2], re.MULTILINE)
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", words.partition("## Ways")[2].partition("\n## ")[0], re.MULTILINE)
     assert rows[1:] == [OWN, *PEERS]
     assert all(regime in words or regime in {"k=3", "k=5"} for regime in REGIMES)
