@@ -53,7 +53,7 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
         "A model version cannot be used", 500, 1, "Go back with `taxomind models rollback`, or train the model anew."
     ),
     "too_few_labels": FaultKind(
-        "There are too few labelled texts", 422, 1, "Add labelled files to the inbox, or correct answers: `taxomind learn`."
+        "There are too few labelled texts", 422, 1, "Add labelled files to the inbox, or correct answers: `taxomind learn add`."
     ),
     "gate_refused": FaultKind(
         "The version may not be put to use", 409, 1, "Train a better one; --force promotes it all the same."

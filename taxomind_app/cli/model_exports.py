@@ -41,7 +41,7 @@ def export(
 ) -> None:
     """Write a version as ONNX (as it is, optimised, 8-bit weights), and compare each variant with the version.
 
-    Only variants that answer as the version does may be served: `taxomind models predict --variant`, or the setting
+    Only variants that answer as the version does may be served: `taxomind models predict` with `--variant`, or the setting
     models.variant. The comparison reads validation texts and texts at the edges; size, speed and quality stand side by side.
     """
     from taxomind_app.cli.graph import run_assets

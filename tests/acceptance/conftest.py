@@ -152,7 +152,7 @@ class Household:
     def sql(self, query: str) -> list[dict[str, Any]]:
         return Catalogue(self.data).query(query).to_pylist()
 
-    def wait_for(self, what: str, condition: Callable[[], Any], seconds: float = 75) -> Any:
+    def wait_for(self, what: str, condition: Callable[[], Any], seconds: float = 240) -> Any:
         """Wait until a condition holds; the daemon's log is shown when it does not in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
