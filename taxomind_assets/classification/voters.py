@@ -1,9 +1,9 @@
 """Supervised voters: classifiers trained on corrections, whose scores join the fusion as features.
 
 Two that are cheap and differ: a linear support vector machine on words, characters and what is principal in the vectors (Fan et
-al., 2008, "LIBLINEAR"), and a linear discriminant on the vectors, with a covariance shrunk towards a sphere (Friedman, 1989, "Regularized discriminant
-analysis"). The texts of the nodes are further training rows, so a node without corrections is no stranger to them (without them
-both lose 5 to 15 points where corrections are few).
+al., 2008, "LIBLINEAR"), and a linear discriminant on the vectors, with a covariance shrunk towards a sphere (Friedman, 1989,
+"Regularized discriminant analysis"). The texts of the nodes are further training rows, so a node without corrections is no
+stranger to them (without them both lose 5 to 15 points where corrections are few).
 """
 
 from __future__ import annotations
