@@ -20,7 +20,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 BROWSERS: Final = ("chromium", "google-chrome")
-GROUPS: Final = ("inbox", "taxonomy", "views", "classification", "learning", "growth", "reports")
+GROUPS: Final = ("inbox", "taxonomy", "views", "classification", "learning", "growth", "models", "reports")
 #: The lineage page with all groups of assets opened.
 LINEAGE: Final = "/asset-groups?expanded=" + ",".join(f"global@global:{group}" for group in GROUPS)
 PROGRAM: Final = Path(sys.executable).with_name("taxomind")

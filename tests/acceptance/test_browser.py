@@ -30,7 +30,7 @@ def materialised(tmp_path, model_root, embedder):
     (data / "models").symlink_to(model_root / "models")
     files = [NOTES / "taxonomy.csv", "--texts", NOTES / "texts" / "notes.csv", "--labelled", NOTES / "labelled" / "notes.csv"]
     command = [PROGRAM, "taxonomy", "add", "notes", *files, "--data", data]
-    subprocess.run(list(map(str, command)), env=own_environment(), check=True, timeout=90, capture_output=True)
+    subprocess.run(list(map(str, command)), env=own_environment(), check=True, timeout=300, capture_output=True)
     return data
 
 
