@@ -21,7 +21,7 @@ LABEL_ASSETS: Final = ("stop_calibration", "error_report")
 GROWTH_ASSETS: Final = ("growth_observations", "growth_candidates")
 _TRAIN_ASSETS: Final = ("labelled_texts", "trained_model", "model_evaluation")
 MODEL_ASSETS: Final = (*_TRAIN_ASSETS, "model_study", "exported_model")
-_STAGES: Final = ("taxonomy", "views", "learning", "classification", "growth", "reports", "models")
+_STAGES: Final = ("taxonomy", "views", "learning", "classification", "growth", "reports")
 
 build_taxonomy = define_asset_job(
     "build_taxonomy",
@@ -68,7 +68,7 @@ train_models = define_asset_job(
 whole_job = define_asset_job(
     "whole_job",
     AssetSelection.groups(*_STAGES),
-    description="Everything for one taxonomy: build it, learn, answer its texts, report on its labelled texts, train a model.",
+    description="Everything for one taxonomy but models, which people train: build it, learn, answer its texts, report.",
 )
 
 ASSET_JOBS: Final = (

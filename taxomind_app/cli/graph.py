@@ -13,7 +13,7 @@ from taxomind_app.cli.session import Session, styled
 from taxomind_resources.faults import FAULTS, Fault
 
 if TYPE_CHECKING:
-    from dagster import DagsterEvent, EventLogEntry, Failure
+    from dagster import DagsterEvent, Definitions, EventLogEntry, Failure, JobDefinition
 
 BUILD: Final = ("raw_taxonomy", "enriched_definitions", "label_view", "definition_view", "example_view", "node_index")
 LEARN: Final = ("corrections", "evidence_centroids", "stop_calibration")
@@ -82,7 +82,7 @@ def run_assets(
         watch = _Watch(show)
         instance.add_event_listener(run_id, watch)
         with _plain_ends():
-            definitions.resolve_job_def("whole_job").execute_in_process(
+            _job(definitions, assets).execute_in_process(
                 instance=instance,
                 partition_key=key,
                 asset_selection=[AssetKey(name) for name in assets],
@@ -91,6 +91,15 @@ def run_assets(
                 run_config={**_logging(session), "ops": {name: {"config": dict(own)} for name, own in (config or {}).items()}},
             )
     return watch.done
+
+
+def _job(definitions: Definitions, assets: Sequence[str]) -> JobDefinition:
+    """The job that holds the assets: the whole job leaves models out, because nobody wants them trained by the way."""
+    from taxomind_sensors.jobs import MODEL_ASSETS
+
+    if set(assets) & set(MODEL_ASSETS):
+        return definitions.resolve_implicit_global_asset_job_def()
+    return definitions.resolve_job_def("whole_job")
 
 
 def run_removal(session: Session, key: str) -> None:
@@ -209,7 +218,7 @@ def _progress(session: Session) -> Iterator[Callable[[str, Materialised | None],
         yield show
 
 
-def _definitions(session: Session) -> Any:
+def _definitions(session: Session) -> Definitions:
     from taxomind_resources.settings import DATA_VARIABLE
 
     # Resources read the data root from the environment, as in every other process that runs assets.

@@ -18,7 +18,7 @@ pytestmark = [
 
 NOTES = Path(__file__).parents[2] / "data" / "examples" / "notes"
 #: Wide and high enough that the graph is drawn with full names and nothing of it lies outside.
-SIZE = (4200, 2600)
+SIZE = (6000, 3600)
 
 
 @pytest.fixture

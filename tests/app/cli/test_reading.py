@@ -39,9 +39,9 @@ def test_report_is_rebuilt_with_the_settings_of_now(call: Call, own: Path, monke
         return float(next(row["value"] for row in report["metrics"]["all"] if row["metric"] == metric))
 
     monkeypatch.setenv("TAXOMIND_ROUTING__ACCURACY_TARGET", "0.9999")
-    assert value("abstained") < 1
+    before = value("abstained")
     assert call("--data", own, "report", "--rebuild").code == 0
-    assert value("abstained") == 1
+    assert value("abstained") > before
 
 
 def test_report_without_labelled_texts_says_where_they_belong(call: Call, built: Path) -> None:
