@@ -187,7 +187,7 @@ def test_a_gate_is_compared_on_texts_that_it_has_not_learned_from(
 ) -> None:
     fitted: list[set[str]] = []
     answered: list[tuple[str, set[str]]] = []
-    calibrated, answers = fitting._calibrated, Classifier.answers
+    calibrated, answers = fitting.calibrated, Classifier.answers
 
     def fits(one: Classifier, sample: fitting.Sample, labelled: LabelledLogits) -> Calibration:
         fitted.append(set(sample.texts))
@@ -202,7 +202,7 @@ def test_a_gate_is_compared_on_texts_that_it_has_not_learned_from(
     texts = [f"note number {number} about the garden" for number in range(60)]
     targets = collect(notes.tree, (KnownText("notes", str(i), text, "en", "tech") for i, text in enumerate(texts)))
     served = make_report(classifier, targets).errors
-    monkeypatch.setattr(fitting, "_calibrated", fits)
+    monkeypatch.setattr(fitting, "calibrated", fits)
     monkeypatch.setattr(Classifier, "answers", answers_of)
     compared(labelled, targets, served, ["gate", "guarantee"])
     assert len(fitted) == 4
