@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test ui serve lint format docs benchmark bench clean
+.PHONY: help demo test acceptance ui serve lint format docs benchmark bench clean
 
 help:
 	@echo "make demo       install, code job titles to ISCO-08, show answers and report"
-	@echo "make test       install, run the whole test suite"
+	@echo "make test       install, run the test suite"
+	@echo "make acceptance what takes long: many kills, many jobs"
 	@echo "make ui         Dagster UI, daemon and sensors on http://127.0.0.1:3000"
 	@echo "make serve      the HTTP service on http://127.0.0.1:8000, its workers, and all of make ui"
 	@echo "make lint       formatting, lint and types"
@@ -27,7 +28,10 @@ demo: $(STAMP)
 	@$(BIN)/taxomind demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest -m "not endurance" --numprocesses 2 --dist loadgroup
+
+acceptance: $(STAMP)
+	$(BIN)/python -m pytest -m endurance
 
 ui: $(STAMP)
 	@$(BIN)/taxomind ui

@@ -27,9 +27,6 @@ TAXONOMY = (
 CODES = ("dog", "cat", "oak", "rose", "a")
 #: Several taxonomies, so that several runs are there to be killed at a time.
 KEYS = ("beasts", "herbs", "woods")
-KILLS = 21
-#: Of these, so many take the daemon, its code server and all runs at once, as a power cut does.
-POWER_CUTS = 3
 PER_FILE = 4
 
 
@@ -76,8 +73,9 @@ class Trouble:
     Work never runs out, so there is always a run to be killed; several at a time, one of each taxonomy.
     """
 
-    def __init__(self, house, told, chance):
+    def __init__(self, house, told, chance, kills, power_cuts):
         self.house, self.told, self.chance = house, told, chance
+        self.wanted, self.power_cuts = kills, power_cuts
         self.kills = self.cuts = self.files = 0
         self._fate: dict[int, float] = {}
         self._next_file = 0.0
@@ -86,7 +84,8 @@ class Trouble:
         """One look at what goes on."""
         now = time.monotonic()
         if now >= self._next_file:
-            key = KEYS[self.files % len(KEYS)]
+            keys = sorted(self.told)
+            key = keys[self.files % len(keys)]
             self.house.put(f"{key}/corrections/file{self.files}.jsonl", self.told[key].file())
             self.files += 1
             self._next_file = now + self.chance.uniform(0.5, 2)
@@ -97,7 +96,7 @@ class Trouble:
         time.sleep(0.1)
 
     def _kill(self, worker):
-        if self.cuts < POWER_CUTS and self.kills * POWER_CUTS >= self.cuts * KILLS:
+        if self.cuts < self.power_cuts and self.kills * self.power_cuts >= self.cuts * self.wanted:
             self.house.kill_everything()
             self.house.start()
             self.cuts += 1
@@ -109,25 +108,32 @@ class Trouble:
         self.kills += 1
 
 
-@pytest.mark.timeout(2400)
-def test_after_many_kills_every_correction_counts_once_and_none_that_was_taken_back(served, vector_of):
-    told, chance = {key: Told(seed) for seed, key in enumerate(KEYS)}, random.Random(11)
-    for key in KEYS:
+#: Of the kills, the second number take the daemon, its code server and all runs at once, as a power cut does.
+@pytest.mark.parametrize(
+    ("keys", "kills", "power_cuts"),
+    [
+        pytest.param(KEYS[:1], 3, 1, marks=pytest.mark.timeout(300), id="few"),
+        pytest.param(KEYS, 21, 3, marks=[pytest.mark.endurance, pytest.mark.timeout(2400)], id="many"),
+    ],
+)
+def test_after_kills_every_correction_counts_once_and_none_that_was_taken_back(served, vector_of, keys, kills, power_cuts):
+    told, chance = {key: Told(seed) for seed, key in enumerate(keys)}, random.Random(11)
+    for key in keys:
         served.put(f"{key}/taxonomy.csv", TAXONOMY)
     served.start()
     built = "SELECT DISTINCT taxonomy_key FROM views.node_vectors"
-    served.wait_for("the indexes", lambda: len(served.sql(built)) == len(KEYS), 300)
-    trouble = Trouble(served, told, chance)
-    while trouble.kills < KILLS:
+    served.wait_for("the indexes", lambda: len(served.sql(built)) == len(keys), 300)
+    trouble = Trouble(served, told, chance, kills, power_cuts)
+    while trouble.kills < kills:
         trouble.go_on()
     inbox, outputs, indexes = Inbox(served.data, 0.0), Outputs(served.data), IndexStore(served.data)
 
     def is_learned():
-        return not any(pending_corrections(key, inbox, outputs, indexes) for key in KEYS) and not workers(served)
+        return not any(pending_corrections(key, inbox, outputs, indexes) for key in keys) and not workers(served)
 
     served.wait_for("the end of learning", is_learned, 900)
-    assert trouble.cuts == POWER_CUTS
-    for key in KEYS:
+    assert trouble.cuts == power_cuts
+    for key in keys:
         check(served, key, told[key], vector_of)
     with served.instance() as instance:
         keys = [run.tags["dagster/run_key"] for run in instance.get_runs() if "dagster/is_resume_retry" not in run.tags]
