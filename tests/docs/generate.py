@@ -1,6 +1,7 @@
 """Writes what docs/commands.md, errors.md, settings.md and tables.md say from the code: `python -m tests.docs.generate`.
 
-Each page begins with words of its own; what stands below the line `MARKER` is replaced. `--check` only says which pages differ.
+Each page begins with words of its own; what stands below the line `MARKER` is replaced. The description of the HTTP service
+(docs/openapi.json) comes from the code as a whole. `--check` only says which files differ.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import inspect
 import json
 import re
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -187,23 +189,41 @@ def errors_page() -> list[str]:
     return lines + as_table(["reason_code", "meaning"], ([f"`{code}`", meaning] for code, meaning in REASONS.items()))
 
 
+def openapi() -> str:
+    """The description of the HTTP service, as it answers at /openapi.json."""
+    from taxomind_app.api.app import create_app
+
+    with tempfile.TemporaryDirectory() as data:
+        app = create_app(Settings.model_validate({"data": data, "service": {"auth_enabled": False}}))
+        return json.dumps(app.openapi(), indent=1, ensure_ascii=False) + "\n"
+
+
 PAGES = {"commands.md": commands_page, "errors.md": errors_page, "settings.md": settings_page, "tables.md": tables_page}
+WHOLE = {"openapi.json": openapi}
+NAMES = (*PAGES, *WHOLE)
 
 
 def generated(name: str) -> str:
-    """A page as the code wants it: its own beginning, and all the rest from the code."""
+    """A file as the code wants it: a page with its own beginning and all the rest from the code, or the whole of it."""
+    if name in WHOLE:
+        return WHOLE[name]()
     head = (DOCS / name).read_text(encoding="utf-8").partition(MARKER)[0]
     return head + MARKER + "\n".join(PAGES[name]()) + "\n"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the pages that differ; with `--check` only name them (exit code 1)."""
-    differing = [name for name in PAGES if (DOCS / name).read_text(encoding="utf-8") != generated(name)]
+    """Write the files that differ; with `--check` only name them (exit code 1)."""
+    wanted = {name: generated(name) for name in NAMES}
+    differing = [name for name, text in wanted.items() if not _says(DOCS / name, text)]
     for name in differing:
         print(f"docs/{name}", "differs" if "--check" in arguments else "written")
         if "--check" not in arguments:
-            (DOCS / name).write_text(generated(name), encoding="utf-8")
+            (DOCS / name).write_text(wanted[name], encoding="utf-8")
     return 1 if differing and "--check" in arguments else 0
+
+
+def _says(file: Path, text: str) -> bool:
+    return file.is_file() and file.read_text(encoding="utf-8") == text
 
 
 if __name__ == "__main__":

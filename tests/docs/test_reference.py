@@ -9,13 +9,13 @@ from taxomind_resources.tables import TABLES, VIEWS
 from tests.docs import generate
 
 
-@pytest.mark.parametrize("name", generate.PAGES)
-def test_page_is_what_the_code_says(name):
+@pytest.mark.parametrize("name", generate.NAMES)
+def test_file_is_what_the_code_says(name):
     assert (generate.DOCS / name).read_text(encoding="utf-8") == generate.generated(name), "run `make docs`"
 
 
 def test_check_names_a_page_that_differs_and_writes_nothing(tmp_path, monkeypatch, capsys):
-    for name in generate.PAGES:
+    for name in generate.NAMES:
         (tmp_path / name).write_text(generate.generated(name), encoding="utf-8")
     monkeypatch.setattr(generate, "DOCS", tmp_path)
     assert generate.main(["--check"]) == 0
