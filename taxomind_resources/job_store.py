@@ -1,25 +1,28 @@
-"""The jobs of the service: one row each in SQLite, safe for several processes, every change a compare-and-set.
+"""The jobs of the service: one row each in a database, safe for several processes, every change a compare-and-set.
 
 A row says all that is known of a job; what was asked and what was answered lie in files beside it. Who works on a job holds a
 lease that a heartbeat renews, so that a job whose process died is found and taken up again, and nobody works on it twice.
 
-    <data>/service/jobs.sqlite      jobs, and the workers that are there
+    <data>/service/jobs.sqlite      jobs, and the workers that are there; or the database of `database.url`
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from taxomind_resources.faults import Fault
+from taxomind_resources.job_database import Database, PostgresDatabase, SqliteDatabase, Statements
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from taxomind_resources.settings import Settings
 
 Status = Literal["pending", "running", "completed", "failed", "canceled"]
 Kind = Literal["taxonomies", "build", "enrich", "label", "learn", "classify", "error-analysis"]
@@ -29,23 +32,23 @@ TERMINAL: Final = ("completed", "failed", "canceled")
 BUILDS: Final = ("taxonomies", "build", "enrich")
 #: Kinds of which one at a time may change a taxonomy, in the order in which they were asked for.
 CHANGES: Final = (*BUILDS, "learn")
-_TIMEOUT_S: Final = 30.0
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS jobs (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, status TEXT NOT NULL,
+  seq {counter}, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, status TEXT NOT NULL,
   tenant TEXT NOT NULL, taxonomy TEXT NOT NULL, stored_key TEXT NOT NULL, token TEXT NOT NULL,
   message TEXT NOT NULL, error TEXT, error_code TEXT, rows INTEGER NOT NULL, done INTEGER NOT NULL,
   batch_id TEXT, body_hash TEXT NOT NULL, idempotency_key TEXT, parameters TEXT NOT NULL, input TEXT, result TEXT,
-  run_id TEXT, attempts INTEGER NOT NULL, worker TEXT, heartbeat_at REAL,
-  created_at REAL NOT NULL, updated_at REAL NOT NULL, started_at REAL, completed_at REAL, failed_at REAL, canceled_at REAL,
-  expired_at REAL
+  run_id TEXT, attempts INTEGER NOT NULL, worker TEXT, heartbeat_at DOUBLE PRECISION,
+  created_at DOUBLE PRECISION NOT NULL, updated_at DOUBLE PRECISION NOT NULL, started_at DOUBLE PRECISION,
+  completed_at DOUBLE PRECISION, failed_at DOUBLE PRECISION, canceled_at DOUBLE PRECISION, expired_at DOUBLE PRECISION
 );
 CREATE INDEX IF NOT EXISTS jobs_open ON jobs (status, seq);
 CREATE INDEX IF NOT EXISTS jobs_batch ON jobs (stored_key, batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS jobs_idempotency ON jobs (token, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE TABLE IF NOT EXISTS workers (
-  id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started_at REAL NOT NULL, heartbeat_at REAL NOT NULL
+  id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL,
+  started_at DOUBLE PRECISION NOT NULL, heartbeat_at DOUBLE PRECISION NOT NULL
 );
 """
 
@@ -125,21 +128,19 @@ def new_job_id() -> str:
 
 
 class JobStore:
-    """The jobs below one data root. Safe to share between threads; each has its own connection.
+    """The jobs of one data root. Safe to share between threads.
 
     Args:
-        data: data root; `<data>/service` is made at once.
+        data: data root; without `address`, `<data>/service` is made at once.
+        address: of a PostgreSQL database (`Settings.database`).
 
     Raises:
-        Fault: `storage_failed`.
+        Fault: `missing_extra` or `storage_failed`.
     """
 
-    def __init__(self, data: Path) -> None:
-        self.path = data / "service" / "jobs.sqlite"
-        self._own = threading.local()
-        with _faults(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection().executescript(_SCHEMA)
+    def __init__(self, data: Path, address: str | None = None) -> None:
+        self.database: Database = PostgresDatabase(address) if address else SqliteDatabase(sqlite_file(data))
+        self.database.script(_SCHEMA.format(counter=self.database.counter))
 
     def add(self, job: Job) -> tuple[Job, bool]:
         """Add a job, or find the one that this request has made already.
@@ -153,7 +154,7 @@ class JobStore:
         Raises:
             Fault: `idempotency_conflict` when the idempotency key came with another body or to another route; `storage_failed`.
         """
-        with self._transaction() as db:
+        with self.database.writing() as db:
             former = self._same_request(db, job)
             if former is not None:
                 return former, False
@@ -167,23 +168,22 @@ class JobStore:
 
     def get(self, job_id: str) -> Job | None:
         """A job by its id."""
-        with _faults(self.path):
-            return _job(self._connection().execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
+        with self.database.reading() as db:
+            return _job(db.execute("SELECT * FROM jobs WHERE id = :id", {"id": job_id}).fetchone())
 
     def open_jobs(self, *, stored_key: str | None = None, kinds: Sequence[str] = KINDS) -> list[Job]:
         """Jobs that are pending or running, in the order in which they were asked for."""
-        marks = ", ".join("?" * len(kinds))
-        query = f"SELECT * FROM jobs WHERE status IN ('pending', 'running') AND kind IN ({marks})"  # noqa: S608 (marks only)
-        arguments: list[Any] = list(kinds)
+        query = f"SELECT * FROM jobs WHERE status IN ('pending', 'running') AND kind IN ({_listed(kinds)})"  # noqa: S608 (our own names)
+        values = {}
         if stored_key is not None:
-            query, arguments = f"{query} AND stored_key = ?", [*arguments, stored_key]
-        with _faults(self.path):
-            return _jobs(self._connection().execute(f"{query} ORDER BY seq", arguments))
+            query, values = f"{query} AND stored_key = :key", {"key": stored_key}
+        with self.database.reading() as db:
+            return _jobs(db.execute(f"{query} ORDER BY seq", values))
 
     def counts(self) -> dict[tuple[str, str], int]:
         """How many jobs there are by (kind, status)."""
-        with _faults(self.path):
-            rows = self._connection().execute("SELECT kind, status, count(*) AS n FROM jobs GROUP BY kind, status")
+        with self.database.reading() as db:
+            rows = db.execute("SELECT kind, status, count(*) AS n FROM jobs GROUP BY kind, status", {})
             return {(row["kind"], row["status"]): row["n"] for row in rows}
 
     def claim(self, worker: str, *, most_rows: int | None = None) -> Job | None:
@@ -196,11 +196,11 @@ class JobStore:
             worker: id of who asks.
             most_rows: leave larger jobs to others.
         """
-        with _faults(self.path):
+        with self.database.reading() as db:
             # Asked without a lock first: idle workers ask several times a second.
-            if self._connection().execute(_CLAIM, {"most": most_rows}).fetchone() is None:
+            if db.execute(_CLAIM, {"most": most_rows}).fetchone() is None:
                 return None
-        with self._transaction() as db:
+        with self.database.writing() as db:
             row = db.execute(_CLAIM, {"most": most_rows}).fetchone()
             if row is None:
                 return None
@@ -214,20 +214,21 @@ class JobStore:
 
     def beat(self, job_id: str, worker: str, *, done: int | None = None, message: str | None = None) -> bool:
         """Renew a worker's lease and tell its progress, which never falls; False when the job is no longer this worker's."""
-        with self._transaction() as db:
+        with self.database.writing() as db:
             changed = db.execute(
-                "UPDATE jobs SET heartbeat_at = :now, updated_at = :now, done = max(done, coalesce(:done, done)), "
-                "message = coalesce(:message, message) WHERE id = :id AND worker = :worker AND status = 'running'",
+                "UPDATE jobs SET heartbeat_at = :now, updated_at = :now, "
+                "done = CASE WHEN :done > done THEN :done ELSE done END, message = coalesce(:message, message) "
+                "WHERE id = :id AND worker = :worker AND status = 'running'",
                 {"now": time.time(), "done": done, "message": message, "id": job_id, "worker": worker},
             )
             return changed.rowcount == 1
 
     def started_run(self, job_id: str, worker: str, run_id: str) -> bool:
         """Note the Dagster run of a job; False when the job is no longer this worker's."""
-        with self._transaction() as db:
+        with self.database.writing() as db:
             changed = db.execute(
-                "UPDATE jobs SET run_id = ?, updated_at = ? WHERE id = ? AND worker = ? AND status = 'running'",
-                (run_id, time.time(), job_id, worker),
+                "UPDATE jobs SET run_id = :run, updated_at = :now WHERE id = :id AND worker = :worker AND status = 'running'",
+                {"run": run_id, "now": time.time(), "id": job_id, "worker": worker},
             )
             return changed.rowcount == 1
 
@@ -245,52 +246,56 @@ class JobStore:
 
     def release(self, job_id: str, worker: str) -> bool:
         """Give a running job back, to be taken up by any worker."""
-        with self._transaction() as db:
+        with self.database.writing() as db:
             changed = db.execute(
-                "UPDATE jobs SET status = 'pending', worker = NULL, heartbeat_at = NULL, updated_at = ?, message = ? "
-                "WHERE id = ? AND worker = ? AND status = 'running'",
-                (time.time(), "Waits to be taken up again.", job_id, worker),
+                "UPDATE jobs SET status = 'pending', worker = NULL, heartbeat_at = NULL, updated_at = :now, message = :message "
+                "WHERE id = :id AND worker = :worker AND status = 'running'",
+                {"now": time.time(), "message": "Waits to be taken up again.", "id": job_id, "worker": worker},
             )
             return changed.rowcount == 1
 
     def expire(self, older_than: float) -> list[Job]:
         """Mark jobs that ended before a time as expired; returns them, so that their files can go."""
-        with self._transaction() as db:
+        with self.database.writing() as db:
             rows = db.execute(
                 "SELECT * FROM jobs WHERE status IN ('completed', 'failed', 'canceled') "
-                "AND expired_at IS NULL AND updated_at < ?",
-                (older_than,),
+                "AND expired_at IS NULL AND updated_at < :older",
+                {"older": older_than},
             )
             found = _jobs(rows)
-            marked = [(time.time(), job.id) for job in found]
-            db.executemany("UPDATE jobs SET expired_at = ?, parameters = '{}' WHERE id = ?", marked)
+            for job in found:
+                values = {"now": time.time(), "none": "{}", "id": job.id}
+                db.execute("UPDATE jobs SET expired_at = :now, parameters = :none WHERE id = :id", values)
             return found
 
     def forget(self, older_than: float) -> int:
         """Remove jobs that expired before a time; returns how many."""
-        with self._transaction() as db:
-            return db.execute("DELETE FROM jobs WHERE expired_at < ?", (older_than,)).rowcount
+        with self.database.writing() as db:
+            return db.execute("DELETE FROM jobs WHERE expired_at < :older", {"older": older_than}).rowcount
 
     def worker_beat(self, worker: WorkerRow) -> None:
         """Say that a worker lives."""
-        with self._transaction() as db:
-            values = (worker.id, worker.host, worker.pid, worker.started_at, time.time())
-            db.execute("INSERT OR REPLACE INTO workers VALUES (?, ?, ?, ?, ?)", values)
+        with self.database.writing() as db:
+            db.execute(
+                "INSERT INTO workers (id, host, pid, started_at, heartbeat_at) VALUES (:id, :host, :pid, :started_at, :now) "
+                "ON CONFLICT (id) DO UPDATE SET heartbeat_at = :now",
+                {**asdict(worker), "now": time.time()},
+            )
 
     def worker_gone(self, worker_id: str) -> None:
         """Say that a worker has ended."""
-        with self._transaction() as db:
-            db.execute("DELETE FROM workers WHERE id = ?", (worker_id,))
+        with self.database.writing() as db:
+            db.execute("DELETE FROM workers WHERE id = :id", {"id": worker_id})
 
     def workers(self) -> list[WorkerRow]:
         """The workers that have not said that they ended."""
-        with _faults(self.path):
-            rows = self._connection().execute("SELECT * FROM workers ORDER BY started_at")
+        with self.database.reading() as db:
+            rows = db.execute("SELECT * FROM workers ORDER BY started_at", {})
             return [WorkerRow(**dict(row)) for row in rows]
 
     def _end(self, job_id: str, status: Status, moment: str, *, worker: str | None = None, **values: Any) -> bool:
         given = {"error": None, "error_code": None, "result": None, **values}
-        with self._transaction() as db:
+        with self.database.writing() as db:
             changed = db.execute(
                 f"UPDATE jobs SET status = :status, {moment} = :now, updated_at = :now, message = :message, error = :error, "  # noqa: S608
                 "error_code = :error_code, result = :result, done = CASE WHEN :status = 'completed' THEN rows ELSE done END "
@@ -300,10 +305,10 @@ class JobStore:
             return changed.rowcount == 1
 
     @staticmethod
-    def _same_request(db: sqlite3.Connection, job: Job) -> Job | None:
+    def _same_request(db: Statements, job: Job) -> Job | None:
         if job.idempotency_key is not None:
-            query = "SELECT * FROM jobs WHERE token = ? AND idempotency_key = ? ORDER BY seq DESC"
-            former = _job(db.execute(query, (job.token, job.idempotency_key)).fetchone())
+            query = "SELECT * FROM jobs WHERE token = :token AND idempotency_key = :key ORDER BY seq DESC"
+            former = _job(db.execute(query, {"token": job.token, "key": job.idempotency_key}).fetchone())
             if former is not None and (former.body_hash, former.kind) != (job.body_hash, job.kind):
                 raise Fault("idempotency_conflict", "The key came before with another request.", value=job.idempotency_key)
             if former is not None:
@@ -311,59 +316,57 @@ class JobStore:
         if job.batch_id is None:
             return None
         query = (
-            "SELECT * FROM jobs WHERE stored_key = ? AND batch_id = ? AND body_hash = ? AND kind = ? "
+            "SELECT * FROM jobs WHERE stored_key = :key AND batch_id = :batch AND body_hash = :body AND kind = :kind "
             "AND status IN ('pending', 'running', 'completed') AND expired_at IS NULL ORDER BY seq DESC"
         )
-        return _job(db.execute(query, (job.stored_key, job.batch_id, job.body_hash, job.kind)).fetchone())
+        values = {"key": job.stored_key, "batch": job.batch_id, "body": job.body_hash, "kind": job.kind}
+        return _job(db.execute(query, values).fetchone())
 
     @staticmethod
-    def _got(db: sqlite3.Connection, job_id: str) -> Job:
-        found = _job(db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
+    def _got(db: Statements, job_id: str) -> Job:
+        found = _job(db.execute("SELECT * FROM jobs WHERE id = :id", {"id": job_id}).fetchone())
         if found is None:
             raise Fault("storage_failed", "A job has gone while it was written.", value=job_id)
         return found
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(self.path, timeout=_TIMEOUT_S, isolation_level=None)
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            self._own.connection = connection
-        return connection
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with _faults(self.path):
-            db = self._connection()
-            # Taken at once: a transaction that reads first and writes later could find the database changed in between.
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
+def sqlite_file(data: Path) -> Path:
+    """Where jobs are kept without a server."""
+    return data / "service" / "jobs.sqlite"
 
 
-def keys_in_hand(data: Path, kinds: Sequence[str], stale_s: float) -> set[str]:
+def job_store(settings: Settings) -> JobStore:
+    """The jobs of these settings.
+
+    Raises:
+        Fault: `invalid_setting`, `missing_extra` or `storage_failed`.
+    """
+    address = settings.database.address()
+    return JobStore(settings.data) if address is None else _shared_store(settings.data, address)
+
+
+@lru_cache(maxsize=4)
+def _shared_store(data: Path, address: str) -> JobStore:
+    """One for all of a process, since each keeps connections to the server."""
+    return JobStore(data, address)
+
+
+def keys_in_hand(settings: Settings, kinds: Sequence[str]) -> set[str]:
     """Stored keys that the service is about to change: sensors leave them to it, as long as its workers live.
 
     Args:
-        data: data root; one without a service has none.
+        settings: of the data root; one without a service has none.
         kinds: kinds of jobs that change what a sensor would.
-        stale_s: seconds of silence after which workers count as dead.
 
     Raises:
-        Fault: `storage_failed`.
+        Fault: as `job_store`.
     """
-    if not (data / "service" / "jobs.sqlite").exists():
+    if settings.database.url is None and not sqlite_file(settings.data).exists():
         return set()
-    store = JobStore(data)
+    store = job_store(settings)
     jobs = store.open_jobs(kinds=kinds)
     beats = [worker.heartbeat_at for worker in store.workers()] + [job.heartbeat_at or 0.0 for job in store.open_jobs()]
-    is_alive = time.time() - max(beats, default=0.0) < stale_s
+    is_alive = time.time() - max(beats, default=0.0) < settings.service.stale_s
     return {job.stored_key for job in jobs} if is_alive else set()
 
 
@@ -373,7 +376,7 @@ def _listed(kinds: Sequence[str]) -> str:
 
 _CLAIM: Final = f"""
 SELECT seq, id FROM jobs AS own
-WHERE status = 'pending' AND (:most IS NULL OR rows <= :most) AND NOT EXISTS (
+WHERE status = 'pending' AND (CAST(:most AS BIGINT) IS NULL OR rows <= :most) AND NOT EXISTS (
   SELECT 1 FROM jobs AS other
   WHERE other.stored_key = own.stored_key AND other.status IN ('pending', 'running') AND other.seq < own.seq
     AND (other.kind IN ({_listed(BUILDS)}) OR (other.kind = 'learn' AND own.kind IN ({_listed(CHANGES)})))
@@ -382,20 +385,12 @@ ORDER BY seq LIMIT 1
 """  # noqa: S608 (names of our own kinds)
 
 
-def _job(row: sqlite3.Row | None) -> Job | None:
+def _job(row: Any) -> Job | None:
     if row is None:
         return None
     values = {f.name: row[f.name] for f in fields(Job)}
     return Job(**{**values, "parameters": json.loads(values["parameters"])})
 
 
-def _jobs(rows: Iterator[sqlite3.Row] | sqlite3.Cursor) -> list[Job]:
+def _jobs(rows: Iterable[Any]) -> list[Job]:
     return [job for row in rows if (job := _job(row)) is not None]
-
-
-@contextmanager
-def _faults(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise Fault("storage_failed", f"The jobs cannot be read or written: {error}.", value=str(path)) from error

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -305,6 +306,35 @@ class ServiceSettings(_Group):
     session_hours: float = Field(12.0, gt=0, description="hours after which the review page asks for a token again")
 
 
+class DatabaseSettings(_Group):
+    """Where the service's jobs and Dagster's records are kept. Inputs, outputs and indexes are files below the data root."""
+
+    url: str | None = Field(
+        None,
+        pattern=r"^postgres(ql)?://",
+        description="postgresql://user:password@host:5432/database, by `taxomind[postgres]`; null = files of SQLite",
+        repr=False,
+    )
+    password_file: str | None = Field(None, min_length=1, description="file that holds the password, when the address has none")
+
+    def address(self) -> str | None:
+        """The address with its password; None = files of SQLite.
+
+        Raises:
+            Fault: `invalid_setting` when the password cannot be read.
+        """
+        if self.url is None or self.password_file is None:
+            return self.url
+        try:
+            password = Path(self.password_file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            what = f"database.password_file cannot be read: {error}."
+            raise Fault("invalid_setting", what, value=self.password_file, allowed="a file with a password") from error
+        parts = urlsplit(self.url)
+        user, _, host = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{quote(password, safe='')}@{host}"))
+
+
 class LimitSettings(_Group):
     """What an input may be at most."""
 
@@ -335,6 +365,7 @@ class Settings(_Group):
     growth: GrowthSettings = GrowthSettings()  # type: ignore[call-arg]
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     service: ServiceSettings = ServiceSettings()  # type: ignore[call-arg]
+    database: DatabaseSettings = DatabaseSettings()  # type: ignore[call-arg]
     taxonomy: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict, description="groups of one taxonomy")
 
     def for_taxonomy(self, key: str) -> Settings:

@@ -25,7 +25,7 @@ def corrections_inbox(
     """Evidence that a rebuild left with another taxonomy or model is made anew as well."""
     opened, files, written, built = settings.load(), inbox.open(), outputs.open(), indexes.open()
     remarks: list[str] = []
-    in_hand = keys_in_hand(opened.data, CHANGES, opened.service.stale_s)
+    in_hand = keys_in_hand(opened, CHANGES)
 
     def request(key: str) -> RunRequest | None:
         wanted = pending_corrections(key, files, written, built)

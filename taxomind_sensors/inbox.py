@@ -45,7 +45,7 @@ def taxonomy_inbox(
     """A new key becomes a partition in the same tick in which its first run is requested."""
     opened, files, written = settings.load(), inbox.open(), outputs.open()
     remarks: Remarks = []
-    in_hand = keys_in_hand(opened.data, CHANGES, opened.service.stale_s)
+    in_hand = keys_in_hand(opened, CHANGES)
 
     def request(key: str) -> RunRequest | None:
         build, waiting = pending_build(key, opened, files, written)

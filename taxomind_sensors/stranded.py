@@ -17,6 +17,8 @@ from dagster import (
 )
 
 _INTERVAL_S: Final = 15
+#: Runs that were executed where they were asked for carry it.
+STARTED_BY_TAG: Final = "taxomind/started_by"
 _SLACK_S: Final = 60.0
 _UNDER_WAY: Final = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
@@ -27,12 +29,16 @@ _UNDER_WAY: Final = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
     description="Marks runs as failed whose process is gone, so that they are retried and their taxonomy is free again.",
 )
 def stranded_runs(context: SensorEvaluationContext) -> SkipReason:
-    """Only where runs are processes of this machine: with a storage of SQLite files."""
-    if not _is_on_this_machine(context.instance):
-        return SkipReason("Runs of several machines are watched by Dagster's run monitoring.")
+    """With a storage that machines share it looks after what this one has launched: runs of sensors, schedules and the UI.
+
+    Others look after theirs: the service after the runs of its jobs, which lie in processes of its workers.
+    """
+    is_shared = not _is_on_this_machine(context.instance)
     failed = []
     for record in context.instance.get_run_records(RunsFilter(statuses=_UNDER_WAY)):
         run = record.dagster_run
+        if is_shared and STARTED_BY_TAG in run.tags:
+            continue
         pid = worker_pid(context.instance, run.run_id)
         if pid is not None and record.start_time is not None and not lives_since(pid, record.start_time):
             context.instance.report_run_failed(run, f"The process of the run ({pid}) is gone.")

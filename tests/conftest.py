@@ -7,7 +7,7 @@ the branches which the failure modes of classification are about; `notes` is fla
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import hypothesis
@@ -22,6 +22,7 @@ from taxomind_assets.views.index import NodeIndex, indexed_texts, unit_rows
 from taxomind_assets.views.texts import VIEWS, node_texts
 from taxomind_resources.embedding import Embedder, load_embedder
 from taxomind_resources.settings import Settings
+from tests.postgres import find_server, running_postgres
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("taxomind", deadline=None)
@@ -42,6 +43,16 @@ def model_root(request: pytest.FixtureRequest) -> Path:
     """A data root whose converted model outlives the run, as in real use."""
     cache = request.config.cache
     return (cache.mkdir("embedding-models") if cache is not None else Path(tempfile.mkdtemp())) / "data"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """Makes addresses of empty schemas on a server that runs for the tests."""
+    programs = find_server()
+    if programs is None:
+        pytest.skip("there is no PostgreSQL server on this machine")
+    with running_postgres(programs) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from taxomind_resources.faults import Fault
 from taxomind_resources.files import replace_bytes
 from taxomind_resources.inbox import Inbox
 from taxomind_resources.index_store import IndexStore
-from taxomind_resources.job_store import BUILDS, TERMINAL, Job, JobStore, Kind, new_job_id
+from taxomind_resources.job_store import BUILDS, TERMINAL, Job, Kind, job_store, new_job_id
 from taxomind_resources.keys import stored_key, tenant_of
 from taxomind_resources.outputs import Outputs
 
@@ -69,7 +69,7 @@ class Service:
         self.settings = settings
         self.service = service
         self.data = settings.data
-        self.jobs = JobStore(self.data)
+        self.jobs = job_store(settings)
         self.inbox = Inbox(self.data, settings.limits.settle_s)
 
     @cached_property

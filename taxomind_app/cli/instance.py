@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 HOME_VARIABLE: Final = "DAGSTER_HOME"
+#: Holds the address of the database for Dagster, so that no password is written to its settings.
+DATABASE_VARIABLE: Final = "DAGSTER_DATABASE_URL"
 #: Also the module that a code server loads, and the name under which the UI and the sensors' states know it.
 DEFINITIONS_MODULE: Final = "taxomind_app.definitions"
 LOCATION_NAME: Final = "taxomind"
@@ -47,15 +49,16 @@ def prepare_home(data: Path) -> Path:
     """The Dagster home of a data root, with its settings written; a `DAGSTER_HOME` that is set already is taken as it is.
 
     Raises:
-        Fault: `storage_failed`.
+        Fault: `storage_failed`, or `invalid_setting` (the database).
     """
     from taxomind_resources.files import replace_bytes
 
+    storage = _storage(data)
     if os.environ.get(HOME_VARIABLE):
         return Path(os.environ[HOME_VARIABLE]).expanduser().absolute()
     home = data / "dagster"
     logs = {"module": "dagster._core.storage.local_compute_log_manager", "class": "LocalComputeLogManager"}
-    config = {**CONFIG, "compute_logs": {**logs, "config": {"base_dir": str(home / "logs")}}}
+    config = {**CONFIG, **storage, "compute_logs": {**logs, "config": {"base_dir": str(home / "logs")}}}
     # JSON is YAML.
     wanted = _MADE_HERE + json.dumps(config, indent=1) + "\n"
     file = home / "dagster.yaml"
@@ -63,6 +66,18 @@ def prepare_home(data: Path) -> Path:
     if present.startswith(_MADE_HERE) and present != wanted:
         replace_bytes(file, wanted.encode())
     return home
+
+
+def _storage(data: Path) -> dict[str, Any]:
+    """Where Dagster keeps its records when `database.url` names a server; this process and its children know the address."""
+    from taxomind_resources.settings import usable_settings
+
+    address = usable_settings(data)[0].database.address()
+    if address is None:
+        return {}
+    # Without its driver, SQLAlchemy would look for another one.
+    os.environ[DATABASE_VARIABLE] = f"postgresql+psycopg2://{address.partition('://')[2]}"
+    return {"storage": {"postgres": {"postgres_url": {"env": DATABASE_VARIABLE}}}}
 
 
 def write_workspace(home: Path) -> Path:
@@ -94,7 +109,7 @@ def open_instance(data: Path) -> Iterator[DagsterInstance]:
     """The instance of a data root, made when it is not there yet. What steps print is not captured.
 
     Raises:
-        Fault: `storage_failed`.
+        Fault: as `prepare_home`.
     """
     from dagster import DagsterInstance
     from dagster._core.instance.ref import InstanceRef

@@ -1,4 +1,4 @@
-"""Jobs in SQLite: idempotent requests, an order that keeps taxonomies whole, leases, expiry."""
+"""Jobs in SQLite and in PostgreSQL: idempotent requests, an order that keeps taxonomies whole, leases, expiry."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taxomind_resources.faults import Fault
-from taxomind_resources.job_store import KINDS, TERMINAL, Job, JobStore, WorkerRow, keys_in_hand, new_job_id
+from taxomind_resources.job_store import KINDS, TERMINAL, Job, JobStore, WorkerRow, keys_in_hand, new_job_id, sqlite_file
+from taxomind_resources.settings import Settings
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def settings_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Settings]:
+    """Settings of a data root of its own, with jobs in a file or on a server."""
+
+    def made() -> Settings:
+        url = None if request.param == "SQLite" else request.getfixturevalue("postgres")()
+        return Settings.model_validate({"data": tmp_path, "database": {"url": url}, "service": {"stale_s": 60}})
+
+    return made
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> JobStore:
-    return JobStore(tmp_path)
+def store(settings_of: Callable[[], Settings]) -> JobStore:
+    own = settings_of()
+    return JobStore(own.data, own.database.address())
 
 
 def a_job(kind: Any = "label", key: str = "K", **values: Any) -> Job:
@@ -191,22 +205,66 @@ def test_jobs_are_counted_by_kind_and_status(store: JobStore) -> None:
     assert store.counts() == {(kind, "running" if kind == KINDS[0] else "pending"): 1 for kind in KINDS}
 
 
-def test_keys_are_in_hand_while_workers_live(tmp_path: Path) -> None:
-    assert keys_in_hand(tmp_path, ["learn"], 60) == set()
-    store = JobStore(tmp_path)
+def test_keys_are_in_hand_while_workers_live(settings_of: Callable[[], Settings]) -> None:
+    own = settings_of()
+    assert keys_in_hand(own, ["learn"]) == set()
+    store = JobStore(own.data, own.database.address())
     add(store, "learn")
     add(store, "label", key="L")
-    assert keys_in_hand(tmp_path, ["learn"], 60) == set()
+    assert keys_in_hand(own, ["learn"]) == set()
     store.worker_beat(WorkerRow("w", "h", 1, time.time(), time.time()))
-    assert keys_in_hand(tmp_path, ["learn"], 60) == {"K"}
+    assert keys_in_hand(own, ["learn"]) == {"K"}
     store.worker_gone("w")
-    assert keys_in_hand(tmp_path, ["learn"], 60) == set()
+    assert keys_in_hand(own, ["learn"]) == set()
+
+
+def test_workers_say_again_that_they_live(store: JobStore) -> None:
+    row = WorkerRow("w", "h", 7, 5.0, 5.0)
+    for _ in range(2):
+        store.worker_beat(row)
+    (found,) = store.workers()
+    assert (found.id, found.pid, found.started_at) == ("w", 7, 5.0)
+    assert found.heartbeat_at == pytest.approx(time.time(), abs=60)
+
+
+def test_a_change_that_is_interrupted_leaves_nothing_and_stops_nobody(store: JobStore) -> None:
+    job = add(store)
+
+    def interrupted() -> None:
+        with store.database.writing() as db:
+            db.execute("UPDATE jobs SET status = :word", {"word": "running"})
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(store.claim, "w").result(10).id == job.id
 
 
 def test_a_damaged_database_is_a_fault_that_tells_no_more(tmp_path: Path) -> None:
     store = JobStore(tmp_path)
-    with sqlite3.connect(store.path) as db:
+    with sqlite3.connect(sqlite_file(tmp_path)) as db:
         db.execute("DROP TABLE jobs")
     with pytest.raises(Fault) as found:
         store.get("x")
     assert found.value.code == "storage_failed"
+
+
+def test_a_server_that_is_not_there_is_a_fault_without_the_password() -> None:
+    pytest.importorskip("psycopg2")
+    with pytest.raises(Fault) as found:
+        JobStore(Path("unused"), "postgresql://u:sesame@127.0.0.1:9/d")
+    assert (found.value.code, "sesame" in str(vars(found.value))) == ("storage_failed", False)
+
+
+def test_connections_that_the_server_has_ended_are_replaced(postgres: Callable[[], str]) -> None:
+    store = JobStore(Path("unused"), postgres())
+    job = add(store)
+    database = store.database
+    with database.reading() as db:
+        db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()", {})
+        with pytest.raises(Fault), database.writing() as own:
+            own.execute("SELECT pg_terminate_backend(pg_backend_pid())", {})
+    database._free = [(0.0, connection) for _, connection in database._free]
+    assert store.get(job.id) == job
+    assert store.claim("w").id == job.id

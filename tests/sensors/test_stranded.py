@@ -12,7 +12,7 @@ from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunS
 from dagster._core.events import EngineEventData
 
 from taxomind_sensors.maintenance import maintenance
-from taxomind_sensors.stranded import lives_since, stranded_runs, worker_pid
+from taxomind_sensors.stranded import STARTED_BY_TAG, lives_since, stranded_runs, worker_pid
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def dead_pid():
     return process.pid
 
 
-def started_run(instance, pid):
-    run = instance.create_run_for_job(maintenance)
+def started_run(instance, pid, **tags):
+    run = instance.create_run_for_job(maintenance, tags=tags)
     instance.report_engine_event(f"Started process for run (pid: {pid}).", run, EngineEventData.in_process(pid))
     instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, run.job_name), run.run_id)
     assert instance.get_run_by_id(run.run_id).status == DagsterRunStatus.STARTED
@@ -52,6 +52,17 @@ def test_a_run_that_is_working_is_left_alone(instance):
     run = started_run(instance, os.getpid())
     assert tick(instance) == "Every run under way has its process."
     assert instance.get_run_by_id(run.run_id).status == DagsterRunStatus.STARTED
+
+
+@pytest.mark.parametrize(("is_shared", "status"), [(True, DagsterRunStatus.STARTED), (False, DagsterRunStatus.FAILURE)])
+def test_runs_of_other_machines_are_left_to_those(instance, dead_pid, monkeypatch, is_shared, status):
+    """Numbers of processes mean nothing elsewhere; the service looks after the runs of its workers."""
+    monkeypatch.setattr("taxomind_sensors.stranded._is_on_this_machine", lambda instance: not is_shared)
+    own = started_run(instance, dead_pid)
+    theirs = started_run(instance, dead_pid, **{STARTED_BY_TAG: "service"})
+    tick(instance)
+    assert instance.get_run_by_id(own.run_id).status == DagsterRunStatus.FAILURE
+    assert instance.get_run_by_id(theirs.run_id).status == status
 
 
 def test_a_run_that_never_said_its_process_is_left_alone(instance):
