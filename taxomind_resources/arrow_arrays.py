@@ -19,6 +19,11 @@ def texts_array(values: Iterable[str | None]) -> pa.StringArray:
     return builder.finish()
 
 
+def repeated_text(value: str, times: int) -> pa.StringArray:
+    """The same text so many times. A scalar of an array, since `pyarrow.scalar` of a text loads pandas as well."""
+    return pa.repeat(texts_array([value])[0], times)
+
+
 def numbers_array(values: NDArray[Any], *, null: NDArray[np.bool_] | None = None) -> pa.Array:
     """Numbers or truth values of a one-dimensional array, in their own type.
 

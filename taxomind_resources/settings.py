@@ -275,7 +275,7 @@ class ServiceSettings(_Group):
     tenants: tuple[str, ...] = Field(
         ("local",),
         min_length=1,
-        description="tenants of the tokens in API_TOKENS and API_TOKEN and of callers without one, the first is the default; "
+        description="tenants of the tokens in API_TOKENS, API_TOKEN and API_TOKENS_FILE and of callers without one, the first is the default; "
         "* = any; local = the taxonomies of the command line",
     )
     workers: int = Field(2, ge=1, le=64, description="processes that work on jobs, each with its own models")
@@ -299,6 +299,9 @@ class ServiceSettings(_Group):
     training_timeout_s: float = Field(120.0, gt=0, description="seconds to fetch training data")
     training_wire_bytes: int = Field(100 * 1024**2, ge=1, description="bytes of training data as they are sent")
     training_bytes: int = Field(500 * 1024**2, ge=1, description="bytes of training data unpacked")
+    trusted_proxies: tuple[str, ...] = Field(
+        ("127.0.0.1",), description="addresses or networks of proxies that are believed whom they answer for, and how (TLS)"
+    )
     cors_origins: tuple[str, ...] = Field((), description="origins whose pages may call it from a browser; none = none")
     resident: int = Field(8, ge=1, description="taxonomies that are kept ready to answer at once, those asked for last")
     sync_texts: int = Field(1000, ge=1, description="texts of a request that is answered at once (POST /v1/classify)")

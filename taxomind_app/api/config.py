@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from taxomind_resources.faults import Fault
@@ -44,16 +45,28 @@ def service_settings(settings: Settings, environment: Mapping[str, str] | None =
 
 
 def environment_tokens(service: ServiceSettings, environment: Mapping[str, str] | None = None) -> list[Token]:
-    """The tokens of API_TOKENS (separated by commas) and API_TOKEN: all scopes, for the tenants of `service.tenants`.
+    """The tokens of API_TOKENS (separated by commas), API_TOKEN and the file of API_TOKENS_FILE (one in each line).
+
+    They have all scopes, for the tenants of `service.tenants`.
 
     Raises:
-        Fault: `invalid_input` (the tenants).
+        Fault: `invalid_input` (the tenants) or `invalid_setting` (the file).
     """
     variables = os.environ if environment is None else environment
     given = [*variables.get("API_TOKENS", "").split(","), variables.get("API_TOKEN", "")]
+    if file := variables.get("API_TOKENS_FILE", ""):
+        given += _lines(Path(file))
     tenants = check_tenants(service.tenants)
     found = {}
     for secret in filter(None, (text.strip() for text in given)):
         digest = token_hash(secret)
         found[digest] = Token(f"env-{digest[:8]}", "from the environment", digest, tenants, tuple(SCOPES), 0.0)
     return list(found.values())
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"API_TOKENS_FILE cannot be read: {error}."
+        raise Fault("invalid_setting", what, value=str(file), allowed="a file with one token in each line") from error

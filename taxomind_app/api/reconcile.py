@@ -58,12 +58,14 @@ def take_up_abandoned(service: Service, instance: DagsterInstance | None = None)
 
 
 def is_dead(worker: WorkerRow, stale_s: float) -> bool:
-    """Whether a worker's process is gone: known at once on this machine, by its silence on another."""
+    """Whether a worker's process is gone: known at once on this machine, by its silence on another.
+
+    Silence counts here as well: in a container that was started again its number may be that of another process.
+    """
     from taxomind_sensors.stranded import lives_since
 
-    if worker.host == platform.node():
-        return not lives_since(worker.pid, worker.started_at)
-    return time.time() - worker.heartbeat_at > stale_s
+    is_gone = worker.host == platform.node() and not lives_since(worker.pid, worker.started_at)
+    return is_gone or time.time() - worker.heartbeat_at > stale_s
 
 
 def is_abandoned(job: Job, worker: WorkerRow | None, stale_s: float) -> bool:

@@ -43,7 +43,7 @@ def main(data: Path, host: str, port: int, *, is_open: bool) -> None:
     app = create_app(settings, service)
     end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     logging.getLogger("taxomind.api").info("listening on %s port %d", host, port)
-    # Host and client come from the proxy only when it runs on this machine.
+    # Client and scheme come from a proxy only when it is one of ours.
     uvicorn.run(
         app,
         host=host,
@@ -52,7 +52,7 @@ def main(data: Path, host: str, port: int, *, is_open: bool) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=10,
-        forwarded_allow_ips="127.0.0.1",
+        forwarded_allow_ips=list(service.trusted_proxies),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import secrets
 import signal
 import socket
 import sys
@@ -43,7 +44,9 @@ STOPPED: Final = 75
 def worker_row(slot: int) -> WorkerRow:
     """This process as a worker."""
     now = time.time()
-    return WorkerRow(f"{platform.node()}-{os.getpid()}-{slot}", platform.node(), os.getpid(), now, now)
+    # In a container that is started again the numbers of processes come again as well.
+    own = f"{platform.node()}-{os.getpid()}-{slot}-{secrets.token_hex(3)}"
+    return WorkerRow(own, platform.node(), os.getpid(), now, now)
 
 
 class Lease(threading.Thread):

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from enum import StrEnum
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -27,8 +28,21 @@ taxomind token create labelling-app
 taxomind serve
 
 taxomind serve --no-auth --port 8080
+
+taxomind serve --only workers
 """
-_UI_HOST: Final = "127.0.0.1"
+UI_HOST: Final = "127.0.0.1"
+#: Names a folder of converted models that a new data root begins with.
+MODELS_VARIABLE: Final = "TAXOMIND_MODELS"
+
+
+class Part(StrEnum):
+    """What may run by itself, on a machine or in a container of its own."""
+
+    API = "api"
+    WORKERS = "workers"
+    WEBSERVER = "webserver"
+    DAEMON = "daemon"
 
 
 def serve(
@@ -49,34 +63,89 @@ def serve(
     ] = None,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Also run Dagster's web interface, daemon and sensors.")] = True,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="Ask for no token; only on an address of this machine.")] = False,
+    only: Annotated[
+        Part | None,
+        typer.Option("--only", help="Run this part alone; --host is then the web interface's own for webserver."),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether it runs well: exit code 0 or 1.")] = False,
 ) -> None:
     """Answer over HTTP until Ctrl-C: the service, the workers that do its jobs, and Dagster beside them.
 
-    Whatever ends by itself is started again. Jobs survive the end of any process.
+    Whatever ends by itself is started again. Jobs survive the end of any process. With a database that they share (database.url),
+    the parts may run on several machines.
     """
-    from taxomind_app.api.children import keep_all
     from taxomind_app.api.config import service_settings
-    from taxomind_app.api.logs import configure_logs
-    from taxomind_app.cli.ui import _in_url, check_free
 
     changed = {"host": host, "port": port, "ui_port": ui_port, "auth_enabled": False if no_auth else None}
     given = {name: value for name, value in changed.items() if value is not None}
     service = service_settings(session.settings).model_copy(update=given)
-    check_access(service, session.root)
-    check_free("serve", service.host, service.port)
-    if ui:
-        check_free("serve", _UI_HOST, service.ui_port, "--ui-port")
+    parts = frozenset(Part if ui else (Part.API, Part.WORKERS)) if only is None else frozenset({only})
+    # Dagster's interface knows no tokens: another machine sees it only when it is asked for by itself.
+    ui_host = UI_HOST if only is None or host is None else host
+    if check:
+        from taxomind_app.cli.serve_check import check_parts
+
+        check_parts(session, service, parts)
+        return
+    _run(session, service, parts, ui_host)
+
+
+def _run(session: Session, service: ServiceSettings, parts: frozenset[Part], ui_host: str) -> None:
+    from taxomind_app.api.children import keep_all
+    from taxomind_app.api.logs import configure_logs
+    from taxomind_app.cli.ui import check_free, in_url
+
+    if Part.API in parts:
+        check_access(service, session.root)
+        check_free("serve", service.host, service.port)
+    if Part.WEBSERVER in parts:
+        check_free("serve", ui_host, service.ui_port, "--ui-port")
     configure_logs()
-    children = _children(session, service, ui=ui)
-    address = f"http://{_in_url(service.host)}:{service.port}"
-    session.err.print(styled("[bold]taxomind[/] answers at [cyan]{address}[/]", address=address))
-    if ui:
-        session.err.print(styled("  [dim]Dagster:[/] [cyan]http://{host}:{port}[/]", host=_UI_HOST, port=service.ui_port))
+    place_models(session.root)
+    children = _children(session, service, parts, ui_host)
+    if Part.API in parts:
+        address = f"http://{in_url(service.host)}:{service.port}"
+        session.err.print(styled("[bold]taxomind[/] answers at [cyan]{address}[/]", address=address))
+    if Part.WEBSERVER in parts:
+        address = f"http://{in_url(ui_host)}:{service.ui_port}"
+        session.err.print(styled("  [dim]Dagster:[/] [cyan]{address}[/]", address=address))
     session.err.print(styled("  [dim]Ctrl-C stops all of it.[/]\n"))
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     keep_all(children, ended)
+
+
+def place_models(root: Path, folder: str | None = None) -> None:
+    """Copy converted models that an image brings along into a data root that has none, so that nobody converts them again.
+
+    Args:
+        root: data root.
+        folder: where they lie (default: the variable TAXOMIND_MODELS; without it nothing is done).
+
+    Raises:
+        Fault: `storage_failed`.
+    """
+    import shutil
+    from contextlib import suppress
+    from pathlib import Path
+
+    from taxomind_resources.files import storage_faults, temporary_path
+
+    given = os.environ.get(MODELS_VARIABLE) if folder is None else folder
+    if not given or not Path(given).is_dir():
+        return
+    with storage_faults(root / "models"):
+        (root / "models").mkdir(parents=True, exist_ok=True)
+        for model in Path(given).iterdir():
+            target = root / "models" / model.name
+            if target.exists():
+                continue
+            temporary = temporary_path(root / "models")
+            shutil.copytree(model, temporary)
+            with suppress(OSError):  # Another process was first.
+                temporary.rename(target)
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_access(service: ServiceSettings, data: Path) -> None:
@@ -102,23 +171,34 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _children(session: Session, service: ServiceSettings, *, ui: bool) -> list[Child]:
+def _children(session: Session, service: ServiceSettings, parts: frozenset[Part], ui_host: str) -> list[Child]:
     from taxomind_app.api.children import Child
     from taxomind_app.api.server import OPEN
-    from taxomind_app.cli.ui import dagster_services
+    from taxomind_app.cli.ui import dagster_home, dagster_services
 
     root = session.root
-    dagster, environment, home = dagster_services(root, _UI_HOST, service.ui_port, verbose=session.verbose)
-    # Models share the cores out by themselves; the workers' number does not multiply their threads.
-    own = {**environment, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(_threads(service.workers)))}
     python = [sys.executable, "-m"]
-    address = [service.host, str(service.port), *([] if service.auth_enabled else [OPEN])]
-    children = [Child("api", [*python, "taxomind_app.api.server", str(root), *address], environment)]
-    worker = [*python, "taxomind_app.api.worker", str(root)]
-    children += [Child(f"worker {slot}", [*worker, str(slot)], own) for slot in range(service.workers)]
-    if ui:
-        children.append(Child("dagster", [*python, "taxomind_app.api.children", *dagster], environment, home))
-    return children
+    dagster: dict[str, list[str]] = {}
+    if {Part.WEBSERVER, Part.DAEMON} <= parts:
+        dagster["dagster"], environment, home = dagster_services(root, ui_host, service.ui_port, verbose=session.verbose)
+    else:
+        workspace, environment, home = dagster_home(root)
+        own_address = ["-h", ui_host, "-p", str(service.ui_port), "--dagster-log-level", "warning"]
+        if Part.WEBSERVER in parts:
+            dagster["webserver"] = [*python, "dagster_webserver", "-w", str(workspace), *own_address]
+        if Part.DAEMON in parts:
+            dagster["daemon"] = [*python, "dagster._daemon", "run", "-w", str(workspace), "--log-level", "warning"]
+    children = []
+    if Part.API in parts:
+        address = [service.host, str(service.port), *([] if service.auth_enabled else [OPEN])]
+        children.append(Child("api", [*python, "taxomind_app.api.server", str(root), *address], environment))
+    if Part.WORKERS in parts:
+        # Models share the cores out by themselves; the workers' number does not multiply their threads.
+        own = {**environment, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(_threads(service.workers)))}
+        worker = [*python, "taxomind_app.api.worker", str(root)]
+        children += [Child(f"worker {slot}", [*worker, str(slot)], own) for slot in range(service.workers)]
+    guard = [*python, "taxomind_app.api.children"]
+    return children + [Child(name, [*guard, *command], environment, home) for name, command in dagster.items()]
 
 
 def _threads(workers: int) -> int:

@@ -38,7 +38,7 @@ def ui(
     root = session.root
     check_free("ui", host, port)
     command, environment, home = dagster_services(root, host, port, verbose=session.verbose)
-    address = f"http://{_in_url(host)}:{port}"
+    address = f"http://{in_url(host)}:{port}"
     session.err.print(styled("[bold]taxomind[/] at [cyan]{address}[/]", address=address))
     session.err.print(styled("  [dim]inbox:[/] {inbox}\n  [dim]Ctrl-C stops it.[/]\n", inbox=root / "inbox"), soft_wrap=True)
     code = _run(command, environment, home)
@@ -55,6 +55,24 @@ def dagster_services(root: Path, host: str, port: int, *, verbose: bool = False)
     Raises:
         Fault: `storage_failed`.
     """
+    workspace, environment, home = dagster_home(root)
+    # Dagster says at each start that `dagster dev` will be `dg dev` one day.
+    python = [sys.executable, "-W", "ignore::FutureWarning"]
+    command = [*python, "-m", "dagster", "dev", "--workspace", str(workspace), "--host", host, "--port", str(port)]
+    if not verbose:
+        command += ["--log-level", "warning"]
+    return command, environment, home
+
+
+def dagster_home(root: Path) -> tuple[Path, dict[str, str], Path]:
+    """Make a data root ready for processes of Dagster.
+
+    Returns:
+        The workspace file that they load, their environment and their working directory.
+
+    Raises:
+        Fault: `storage_failed`.
+    """
     from taxomind_app.cli.instance import HOME_VARIABLE, open_instance, prepare_home, start_cursors, write_workspace
     from taxomind_resources.catalogue import Catalogue
     from taxomind_resources.settings import DATA_VARIABLE
@@ -65,17 +83,10 @@ def dagster_services(root: Path, host: str, port: int, *, verbose: bool = False)
     # The databases are made here, before several processes look for them at once.
     with open_instance(root) as instance:
         start_cursors(instance)
-    workspace = write_workspace(home)
-    environment = {**os.environ, HOME_VARIABLE: str(home), DATA_VARIABLE: str(root)}
-    # Dagster says at each start that `dagster dev` will be `dg dev` one day.
-    python = [sys.executable, "-W", "ignore::FutureWarning"]
-    command = [*python, "-m", "dagster", "dev", "--workspace", str(workspace), "--host", host, "--port", str(port)]
-    if not verbose:
-        command += ["--log-level", "warning"]
-    return command, environment, home
+    return write_workspace(home), {**os.environ, HOME_VARIABLE: str(home), DATA_VARIABLE: str(root)}, home
 
 
-def _in_url(host: str) -> str:
+def in_url(host: str) -> str:
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 (compared, not bound)
     return f"[{reachable}]" if ":" in reachable and not reachable.startswith("[") else reachable
 

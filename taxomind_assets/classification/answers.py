@@ -74,7 +74,7 @@ def _lists(values: pa.Array, kept: NDArray[np.bool_]) -> pa.ListArray:
 
 def answers_table(tree: Taxonomy, texts: Sequence[str], answers: Answers) -> pa.Table:
     """Answers with codes and labels; columns as in `classification.results`, without those of batch and versions."""
-    codes, labels = texts_array(tree.codes), texts_array(node.label for node in tree.nodes)
+    codes, labels = tree.names
     answered = answers.nodes != ROOT
     picked = numbers_array(np.maximum(answers.nodes, 0), null=~answered)
     depth = np.where(answered, tree.depths[np.maximum(answers.nodes, 0)], 0)
@@ -120,7 +120,7 @@ _VALIDATION = {
 
 def _validation(details: NDArray[np.object_]) -> dict[str, pa.Array]:
     """Columns of the scoped validation; null where it was not asked for."""
+    if not any(details):
+        return {name: pa.nulls(len(details), type_) for name, type_ in _VALIDATION.items()}
     known = [detail or {} for detail in details]
-    if not any(known):
-        return {name: pa.nulls(len(known), type_) for name, type_ in _VALIDATION.items()}
     return {name: pa.array([detail.get(name) for detail in known], type_) for name, type_ in _VALIDATION.items()}

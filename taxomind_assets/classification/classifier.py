@@ -30,6 +30,7 @@ from taxomind_assets.models.voting import ModelVotes, Vote
 from taxomind_assets.views.adaptation import adapted_embedder
 from taxomind_assets.views.index import NodeIndex
 from taxomind_assets.views.texts import clean
+from taxomind_resources.arrow_arrays import repeated_text
 from taxomind_resources.crosslingual.lazy import open_student
 from taxomind_resources.embedding.runtimes import available_cores
 from taxomind_resources.faults import Fault
@@ -239,7 +240,7 @@ class Classifier:
         """Answers to clean texts as `classify` returns them."""
         table = answers_table(self.index.tree, texts, answers)
         for name, value in self.versions.items():
-            table = table.append_column(name, [_repeat(value, table.num_rows)])
+            table = table.append_column(name, [repeated_text(value, table.num_rows)])
         return table
 
     def answers(self, texts: Sequence[str], vectors: NDArray[np.float32] | None = None) -> Answers:
@@ -447,9 +448,3 @@ def _objects(values: Sequence[object] | None, size: int) -> NDArray[np.object_]:
     if values:
         array[:] = list(values)
     return array
-
-
-def _repeat(value: str, times: int) -> pa.Array:
-    import pyarrow as pa
-
-    return pa.repeat(pa.scalar(value, pa.string()), times)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
     from scipy import sparse
 
@@ -112,6 +113,13 @@ class Taxonomy:
     def codes(self) -> list[str]:
         """Codes in preorder."""
         return [node.code for node in self.nodes]
+
+    @cached_property
+    def names(self) -> tuple[pa.StringArray, pa.StringArray]:
+        """Codes and primary labels in preorder, as Arrow arrays: every table of answers takes its texts from them."""
+        from taxomind_resources.arrow_arrays import texts_array
+
+        return texts_array(self.codes), texts_array(node.label for node in self.nodes)
 
     @cached_property
     def position(self) -> dict[str, int]:

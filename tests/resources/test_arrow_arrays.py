@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taxomind_resources.arrow_arrays import numbers_array, texts_array
+from taxomind_resources.arrow_arrays import numbers_array, repeated_text, texts_array
 
 
 @settings(deadline=None)  # the first call of pyarrow's own loads pandas
@@ -31,10 +31,15 @@ def test_numbers_and_truth_values_are_those_of_pyarrow(kind: type, values: list[
     assert numbers_array(numbers[::2]).equals(pa.array(numbers[::2]))
 
 
+@pytest.mark.parametrize("times", [0, 1, 3])
+def test_repeated_text_is_that_of_pyarrow(times: int) -> None:
+    assert repeated_text("né", times).equals(pa.array(["né"] * times, pa.string()))
+
+
 def test_no_pandas_is_loaded() -> None:
     program = (
-        "import sys, numpy as np; from taxomind_resources.arrow_arrays import numbers_array, texts_array;"
-        "texts_array(['a', None]); numbers_array(np.ones(3, bool)); print('pandas' in sys.modules)"
+        "import sys, numpy as np; from taxomind_resources.arrow_arrays import numbers_array, repeated_text, texts_array;"
+        "texts_array(['a', None]); repeated_text('a', 2); numbers_array(np.ones(3, bool)); print('pandas' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

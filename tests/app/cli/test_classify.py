@@ -20,7 +20,7 @@ from taxomind_app.cli.sinks import COLUMNS
 
 Call = Callable[..., Any]
 START_S = 60
-HEAVY = ("dagster", "duckdb", "lancedb", "matplotlib", "onnx", "rdflib", "sentence_transformers", "sklearn", "torch")
+HEAVY = ("dagster", "duckdb", "lancedb", "matplotlib", "onnx", "pandas", "rdflib", "sentence_transformers", "sklearn", "torch")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ import pytest
 
 from taxomind_app import doctor
 from taxomind_app.cli import growth_review
+from taxomind_app.cli.main import main
 
 Call = Callable[..., Any]
 REPTILES = [
@@ -46,13 +48,24 @@ def put_wishes(data: Path, label: str, texts: list[str], primary: str = "Animals
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def counted(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A built project in which six texts ask for reptiles and six for insects, all counted; tests copy it."""
+    data = Path(shutil.copytree(built, tmp_path_factory.mktemp("growth") / "data"))
+    put_wishes(data, "Reptiles", REPTILES)
+    put_wishes(data, "Insects", INSECTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAXOMIND_LIMITS__SETTLE_S", "0")
+        patch.setenv("TAXOMIND_DATA", "")
+        assert main(["--data", str(data), "growth", "status", "--json"]) == 0
+    return data
+
+
 @pytest.fixture
-def wished(own: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A built project in which six texts ask for reptiles and six for insects."""
+def wished(counted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `counted` that a test may change."""
     monkeypatch.setenv("TAXOMIND_LIMITS__SETTLE_S", "0")
-    put_wishes(own, "Reptiles", REPTILES)
-    put_wishes(own, "Insects", INSECTS)
-    return own
+    return Path(shutil.copytree(counted, tmp_path / "wished"))
 
 
 @pytest.fixture
@@ -185,7 +198,7 @@ def test_exit_codes(growth, arguments, code):
     assert growth(*arguments).code == code
 
 
-def test_nodes_without_answers_are_flagged(growth, own):
+def test_nodes_without_answers_are_flagged(growth):
     called = growth("zero-usage")
     assert "candidates for deprecation" in called.out
     assert "No results found" in growth("zero-usage", "--since", "2999-01-01").out

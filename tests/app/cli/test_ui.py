@@ -25,7 +25,7 @@ from taxomind_app.cli.instance import (
     start_cursors,
     write_workspace,
 )
-from taxomind_app.cli.ui import _in_url
+from taxomind_app.cli.ui import in_url
 
 ROOT = Path(__file__).parents[3]
 
@@ -88,7 +88,7 @@ def test_workspace_loads_the_same_location_as_the_repository(tmp_path: Path) -> 
     ("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")]
 )
 def test_address_is_one_that_a_browser_opens(host: str, shown: str) -> None:
-    assert _in_url(host) == shown
+    assert in_url(host) == shown
 
 
 def test_port_in_use_is_wrong_use(call: Callable[..., Any], tmp_path: Path) -> None:
