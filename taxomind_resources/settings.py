@@ -275,8 +275,8 @@ class ServiceSettings(_Group):
     tenants: tuple[str, ...] = Field(
         ("local",),
         min_length=1,
-        description="tenants of the tokens in API_TOKENS, API_TOKEN and API_TOKENS_FILE and of callers without one, the first is the default; "
-        "* = any; local = the taxonomies of the command line",
+        description="tenants of the tokens in API_TOKENS, API_TOKEN and API_TOKENS_FILE and of callers without one, the first "
+        "is the default; * = any; local = the taxonomies of the command line",
     )
     workers: int = Field(2, ge=1, le=64, description="processes that work on jobs, each with its own models")
     small_rows: int = Field(2000, ge=0, description="larger jobs leave the first worker free, when there are several")

@@ -37,6 +37,8 @@ _IDLE_S: Final = 0.25
 #: Seconds that an interrupted run has to end by itself.
 _GRACE_S: Final = 3.0
 _RECONCILE_S: Final = 15.0
+#: In a container that is started again the numbers of processes come again as well; this does not.
+_OWN: Final = secrets.token_hex(3)
 #: Exit code of a process that ended to stop its run.
 STOPPED: Final = 75
 
@@ -44,9 +46,7 @@ STOPPED: Final = 75
 def worker_row(slot: int) -> WorkerRow:
     """This process as a worker."""
     now = time.time()
-    # In a container that is started again the numbers of processes come again as well.
-    own = f"{platform.node()}-{os.getpid()}-{slot}-{secrets.token_hex(3)}"
-    return WorkerRow(own, platform.node(), os.getpid(), now, now)
+    return WorkerRow(f"{platform.node()}-{os.getpid()}-{slot}-{_OWN}", platform.node(), os.getpid(), now, now)
 
 
 class Lease(threading.Thread):

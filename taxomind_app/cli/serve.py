@@ -71,8 +71,8 @@ def serve(
 ) -> None:
     """Answer over HTTP until Ctrl-C: the service, the workers that do its jobs, and Dagster beside them.
 
-    Whatever ends by itself is started again. Jobs survive the end of any process. With a database that they share (database.url),
-    the parts may run on several machines.
+    Whatever ends by itself is started again. Jobs survive the end of any process. With a database that they share
+    (database.url), the parts may run on several machines.
     """
     from taxomind_app.api.config import service_settings
 

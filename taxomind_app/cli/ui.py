@@ -87,6 +87,7 @@ def dagster_home(root: Path) -> tuple[Path, dict[str, str], Path]:
 
 
 def in_url(host: str) -> str:
+    """An address to listen on as one that a browser opens."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 (compared, not bound)
     return f"[{reachable}]" if ":" in reachable and not reachable.startswith("[") else reachable
 
