@@ -41,7 +41,7 @@ BRANCHES = (
 @pytest.fixture(scope="session")
 def model_root(request: pytest.FixtureRequest) -> Path:
     """A data root whose converted model outlives the run, as in real use."""
-    cache = request.config.cache
+    cache = getattr(request.config, "cache", None)
     return (cache.mkdir("embedding-models") if cache is not None else Path(tempfile.mkdtemp())) / "data"
 
 

@@ -89,11 +89,14 @@ def feature_counts(texts: Sequence[str], bucket_bits: int) -> sparse.csr_array:
     from scipy import sparse
 
     rows, keys = feature_keys(texts)
-    columns = (keys >> np.uint64(64 - bucket_bits)).astype(np.int32)
-    shape = (len(texts), 1 << bucket_bits)
-    counts = sparse.csr_array((np.ones(rows.size, np.float32), (rows, columns)), shape=shape)
-    counts.sum_duplicates()
-    return counts
+    # Row and bucket as one number: sorting brings equal ones together, much faster than a general sparse conversion.
+    places = np.sort((rows << bucket_bits) | (keys >> np.uint64(64 - bucket_bits)).view(np.int64))
+    starts = np.flatnonzero(np.diff(places, prepend=-1))
+    counts = np.diff(starts, append=places.size).astype(np.float32)
+    different = places[starts]
+    ends = np.searchsorted(different, np.arange(len(texts) + 1) << bucket_bits).astype(np.int32)
+    columns = (different & ((1 << bucket_bits) - 1)).astype(np.int32)
+    return sparse.csr_array((counts, columns, ends), shape=(len(texts), 1 << bucket_bits))
 
 
 def feature_keys(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
