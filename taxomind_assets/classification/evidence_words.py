@@ -18,6 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from taxomind_assets.views.lexical import CountedTexts, Grams
+from taxomind_assets.views.postings import summed_postings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -165,7 +166,7 @@ class EvidenceWords:
         lengths = np.sqrt(np.bincount(owners, np.square(own), minlength=counts.shape[0]))
         data = (own * idf * (weights / np.maximum(lengths, 1e-9))[owners]).astype(np.float32)
         queries = sparse.csr_array((data, counts.indices, counts.indptr), shape=counts.shape)
-        found: list[NDArray[np.float32]] = [(queries @ part.columns).toarray() for part in self.parts]
+        found = [summed_postings(queries, part.columns) for part in self.parts]
         similar: NDArray[np.float32] = np.concatenate([np.zeros((len(texts), 0), np.float32), *found], axis=1)
         similar *= self._scale
         return similar

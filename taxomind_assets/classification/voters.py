@@ -20,6 +20,7 @@ from scipy import sparse
 from taxomind_assets.classification.added_views import Block, KnownBlocks
 from taxomind_assets.classification.fusion import FusionWeights
 from taxomind_assets.views.lexical import BUCKET_BITS, CountedTexts
+from taxomind_assets.views.postings import summed_postings
 from taxomind_resources.products import RowProducts
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class WordVoter:
 
     def margins(self, texts: CountedTexts, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """How far each text lies on the side of each node, float32[c, b]; `vectors` are float32[b, d]."""
-        found = (_weighed(texts, self._places, self.idf) @ self.coefficients).toarray() + self.intercepts
+        found = summed_postings(_weighed(texts, self._places, self.idf), self._postings) + self.intercepts
         margins: NDArray[np.float32] = self._products(vectors) + found.T.astype(np.float32)
         return margins
 
@@ -135,6 +136,13 @@ class WordVoter:
     def _products(self) -> RowProducts:
         """A text's product depends on no other text of its block."""
         return RowProducts(self.of_vectors)
+
+    @cached_property
+    def _postings(self) -> sparse.csr_array:
+        """The coefficients with 32-bit places."""
+        own = self.coefficients
+        parts = (own.data, own.indices.astype(np.int32), own.indptr.astype(np.int32))
+        return sparse.csr_array(parts, shape=own.shape)
 
     @cached_property
     def _places(self) -> NDArray[np.int32]:
