@@ -19,7 +19,6 @@ import itertools
 import os
 import shutil
 import time
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,7 +29,6 @@ from urllib.parse import unquote
 
 from taxomind_resources.faults import Fault
 from taxomind_resources.files import (
-    MAX_NAME_BYTES,
     content_digest,
     flush,
     folder_name,
@@ -42,25 +40,22 @@ from taxomind_resources.files import (
     temporary_path,
     write_atomically,
 )
-from taxomind_resources.keys import key_of_folder
+from taxomind_resources.inbox_names import (
+    EARLIER,
+    SUFFIXES,
+    checked_name,
+    is_subfolder,
+    key_of_entry,
+    name_reason,
+    no_key_reason,
+    suffixes_of,
+)
 
-_ROWS: Final = (".csv", ".jsonl", ".parquet")
-#: Kinds of inputs and the suffixes that each may have.
-SUFFIXES: Final = {
-    "taxonomy": (".csv", ".json", ".ttl", ".rdf", ".xml"),
-    "texts": _ROWS,
-    "corrections": _ROWS,
-    "labelled": (*_ROWS, ".json"),
-    "revisions": (".json",),
-    "observations": (".jsonl",),
-    "decisions": (".jsonl",),
-    "requests": (".jsonl",),
-}
-_EARLIER: Final = "earlier"
+__all__ = ["SUFFIXES", "Ignored", "Inbox", "InboxFile"]
+
 #: What the names of copies in `earlier` begin with: content that was replaced, and content that is being put back.
 _REPLACED: Final = "taxonomy-"
 _RETURNING: Final = "returning-"
-_UNFINISHED: Final = (".tmp", ".part", "~")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +99,13 @@ class Inbox:
 
     def keys(self) -> list[str]:
         """Keys of the folders that hold at least one complete input, sorted."""
-        found = {key for entry in _scan(self.root) if (key := _key_of(entry)) and self._holds_input(entry.path)}
+        found = {key for entry in _scan(self.root) if (key := key_of_entry(entry)) and self._holds_input(entry.path)}
         return sorted(found)
 
     def problems(self) -> list[Ignored]:
         """What lies in the inbox itself and is no folder of a taxonomy."""
-        entries = (entry for entry in _scan(self.root) if not entry.name.startswith(".") and _key_of(entry) is None)
-        return [Ignored(Path(entry.path), _no_key_reason(entry)) for entry in sorted(entries, key=lambda e: e.name)]
+        entries = (entry for entry in _scan(self.root) if not entry.name.startswith(".") and key_of_entry(entry) is None)
+        return [Ignored(Path(entry.path), no_key_reason(entry)) for entry in sorted(entries, key=lambda e: e.name)]
 
     def taxonomy_file(self, key: str) -> InboxFile | None:
         """The taxonomy file of a key; None when there is none.
@@ -140,7 +135,7 @@ class Inbox:
         Raises:
             Fault: `invalid_key`.
         """
-        folders = (folder / _EARLIER for folder in self._folders(key))
+        folders = (folder / EARLIER for folder in self._folders(key))
         found = (Path(entry.path) for folder in folders for entry in _scan(folder))
         names = {f"{_REPLACED}{content_id}", f"{_RETURNING}{content_id}"}
         return next((path for path in found if path.stem in names), None)
@@ -189,7 +184,7 @@ class Inbox:
             Fault: `invalid_key`, `invalid_input` (kind or name), `unsupported_format` (suffix), `unreadable_file` (source),
                 `storage_failed`.
         """
-        wanted = _checked_name(kind, name or (source.name if isinstance(source, Path) else ""))
+        wanted = checked_name(kind, name or (source.name if isinstance(source, Path) else ""))
         folder = self._home(key) if kind == "taxonomy" else self._home(key) / kind
         with self._copied(folder, source) as temporary, locked(self.root / ".lock"):
             add = self._replace_taxonomy if kind == "taxonomy" else self._add
@@ -209,15 +204,15 @@ class Inbox:
 
     def _entries(self, key: str, kind: str) -> Iterator[tuple[os.DirEntry[str], os.stat_result, str]]:
         """Entries where files of `kind` belong, each with its status and why it is not read ('' = it is complete)."""
-        suffixes = _suffixes(kind)
+        suffixes = suffixes_of(kind)
         now = time.time()
         for folder in self._folders(key):
             for entry in _scan(folder if kind == "taxonomy" else folder / kind):
-                if is_temporary(entry.name) or (kind == "taxonomy" and _is_subfolder(entry)):
+                if is_temporary(entry.name) or (kind == "taxonomy" and is_subfolder(entry)):
                     continue
                 with suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=entry.is_file())
-                    yield entry, status, _name_reason(entry, kind, suffixes) or self._time_reason(status, now)
+                    yield entry, status, name_reason(entry, kind, suffixes) or self._time_reason(status, now)
 
     def _time_reason(self, status: os.stat_result, now: float) -> str:
         # A time in the future (another machine's clock) says nothing; then the file system's own record of changes counts.
@@ -229,7 +224,7 @@ class Inbox:
         for kind, suffixes in SUFFIXES.items():
             for entry in _scan(folder if kind == "taxonomy" else os.path.join(folder, kind)):
                 with suppress(FileNotFoundError):
-                    if not (_name_reason(entry, kind, suffixes) or self._time_reason(entry.stat(), now)):
+                    if not (name_reason(entry, kind, suffixes) or self._time_reason(entry.stat(), now)):
                         return True
         return False
 
@@ -279,7 +274,7 @@ class Inbox:
         return free
 
     def _replace_taxonomy(self, key: str, kind: str, temporary: Path, target: Path) -> Path:
-        sweep_temporary(target.parent / _EARLIER)
+        sweep_temporary(target.parent / EARLIER)
         present = self._all_taxonomy_files(key)
         digest = content_digest(temporary)
         kept = next((file.path for file in present if file.content_id() == digest), None)
@@ -288,7 +283,7 @@ class Inbox:
             write_atomically(self._earlier(file), partial(_copy, file.path))
         # Order matters for a kill in between: the new content must not look like a replaced one (see `taxonomy_file`), and a
         # former one that returns may have no other copy than the one in `earlier`.
-        earlier = target.parent / _EARLIER
+        earlier = target.parent / EARLIER
         for copy in _scan(earlier):
             stem, suffix = Path(copy.name).stem, Path(copy.name).suffix
             if stem == f"{_REPLACED}{digest}":
@@ -316,7 +311,7 @@ class Inbox:
         return complete
 
     def _earlier(self, file: InboxFile) -> Path:
-        return file.path.parent / _EARLIER / f"{_REPLACED}{file.content_id()}{file.path.suffix.lower()}"
+        return file.path.parent / EARLIER / f"{_REPLACED}{file.content_id()}{file.path.suffix.lower()}"
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -341,66 +336,5 @@ def _scan(folder: Path | str) -> list[os.DirEntry[str]]:
         return []
 
 
-def _is_subfolder(entry: os.DirEntry[str]) -> bool:
-    return entry.name in SUFFIXES or entry.name == _EARLIER
-
-
-def _name_reason(entry: os.DirEntry[str], kind: str, suffixes: tuple[str, ...]) -> str:
-    name = entry.name.lower()
-    if name.startswith("."):
-        return "is hidden"
-    if name.endswith(_UNFINISHED):
-        return "has the name of an unfinished file"
-    if not name.endswith(suffixes) or (kind == "taxonomy" and name.split(".", 1)[0] != "taxonomy"):
-        return f"is none of {_expected(kind)}"
-    if kind == "taxonomy" and name.count(".") > 1:
-        return f"is none of {_expected(kind)}"
-    return "" if entry.is_file() else "is not a file"
-
-
-def _expected(kind: str) -> str:
-    return ", ".join(("taxonomy" if kind == "taxonomy" else "*") + suffix for suffix in SUFFIXES[kind])
-
-
-def _suffixes(kind: str) -> tuple[str, ...]:
-    if kind not in SUFFIXES:
-        raise Fault("invalid_input", "There is no such kind of input.", value=kind, allowed=", ".join(SUFFIXES))
-    return SUFFIXES[kind]
-
-
-def _checked_name(kind: str, name: str) -> str:
-    suffixes = _suffixes(kind)
-    suffix = Path(name).suffix.lower()
-    if suffix not in suffixes:
-        raise Fault("unsupported_format", f"The suffix {suffix!r} is not one for {kind}.", value=name, allowed=_expected(kind))
-    if kind == "taxonomy":
-        return f"taxonomy{suffix}"
-    outside = any(c in '/\\:*?"<>|' or unicodedata.category(c) in {"Cc", "Cs"} for c in name)
-    if outside or name.startswith(".") or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
-        allowed = f"up to {MAX_NAME_BYTES} bytes, none of / \\ : * ? \" < > |, not beginning with '.'"
-        raise Fault("invalid_input", "An input's name must be a plain file name.", value=name, allowed=allowed)
-    return name
-
-
 def _file(entry: os.DirEntry[str], status: os.stat_result, kind: str) -> InboxFile:
     return InboxFile(Path(entry.path), entry.name, status.st_size, status.st_mtime_ns, kind)
-
-
-def _key_of(entry: os.DirEntry[str]) -> str | None:
-    """The key of a folder; None when it is no folder, or when its name is not one of the two that a key may have."""
-    if entry.name.startswith(".") or not entry.is_dir():
-        return None
-    try:
-        key = key_of_folder(entry.name)
-        return key if entry.name in {key, folder_name(key)} else None
-    except Fault:
-        return None
-
-
-def _no_key_reason(entry: os.DirEntry[str]) -> str:
-    if not entry.is_dir():
-        return "is no folder; inputs belong in a folder named after their taxonomy"
-    try:
-        return f"is a folder name that nobody writes; call it {folder_name(key_of_folder(entry.name))!r}"
-    except Fault as fault:
-        return f"is no taxonomy key: {fault.what} Allowed: {fault.allowed}"
