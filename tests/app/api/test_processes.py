@@ -1,4 +1,4 @@
-"""The service as people start it: real processes, killed and stopped; and the examples of the documentation by curl."""
+"""Processes that are kept up, guarded and stopped; the examples of the documentation by curl."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -23,7 +22,6 @@ import uvicorn
 
 from taxomind_app.api.children import Child, keep_all
 from tests.app.api.conftest import SECRET, Served, wait_for
-from tests.app.conftest import TAXOMIND
 
 DOCS = Path(__file__).parents[3] / "docs" / "api.md"
 
@@ -48,11 +46,6 @@ def test_a_process_that_ends_is_started_again_and_all_are_stopped_together(tmp_p
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-def ended(state: Any) -> Any:
-    """A job's state once it has ended; nothing while the service does not answer."""
-    return state if state and state["terminal"] else None
-
-
 def text(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 
@@ -67,51 +60,6 @@ def test_a_guarded_process_ends_with_its_parent(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     wait_for(lambda: not psutil.pid_exists(pid))
-
-
-@pytest.mark.slow
-def test_a_job_survives_the_death_of_every_process(own: Path) -> None:
-    data, port = own, free_port()
-    environment = {**os.environ, "API_TOKENS": SECRET, "TAXOMIND_SERVICE__WORKERS": "1"}
-    command = [TAXOMIND, "serve", "--no-ui", "--data", str(data), "--port", str(port)]
-    process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
-
-    def call(path: str, body: Any = None, method: str = "GET") -> Any:
-        content = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {SECRET}", "Content-Type": "application/json"}
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", content, headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return json.load(answer)
-        except OSError:
-            return None
-
-    def child(module: str) -> psutil.Process | None:
-        found = psutil.Process(process.pid).children(recursive=True)
-        return next((own for own in found if any(module in word for word in own.cmdline())), None)
-
-    try:
-        wait_for(lambda: (call("/health") or {}).get("status") == "healthy")
-        sentences = [{"sentence_id": i, "fields": {"T": f"a parrot with {i} feathers"}} for i in range(600)]
-        label = call("/label", {"taxonomyKey": "living", "batchId": "b", "sentences": sentences}, "POST")
-        wait_for(lambda: call(f"/label/{label['job_id']}/status")["status"] == "running")
-        child("taxomind_app.api.worker").kill()
-        child("taxomind_app.api.server").kill()
-        done = wait_for(lambda: ended(call(f"/label/{label['job_id']}/status")), 120)
-        assert (done["status"], len(done["result"]["suggestions"]) + len(done["result"]["errors"])) == ("completed", 600)
-        label = call("/label", {"taxonomyKey": "living", "batchId": "d", "sentences": sentences * 5}, "POST")
-        wait_for(lambda: 0 < call(f"/label/{label['job_id']}/status")["progress"] < 1)
-        assert call(f"/label/{label['job_id']}/cancel", None, "POST")["status"] == "canceled"
-        small = call("/label", {"taxonomyKey": "living", "batchId": "c", "sentences": sentences[:5]}, "POST")
-        done = wait_for(lambda: ended(call(f"/label/{small['job_id']}/status")))
-        assert len(done["result"]["suggestions"]) == 5
-        assert call(f"/label/{label['job_id']}/status")["status"] == "canceled"
-        children = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
-        assert psutil.wait_procs(children, timeout=10)[1] == []
-    finally:
-        process.kill()
 
 
 @pytest.fixture
