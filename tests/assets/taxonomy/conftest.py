@@ -1,18 +1,25 @@
-"""A language model for enrichment: a plain function behind a server that speaks the real protocol."""
+"""What tests of taxonomies share: files of published classifications, taxonomy files, and a language model.
+
+The model is a plain function behind a server that speaks the real protocol.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from taxomind_assets.taxonomy.enrichment import Enricher
 from taxomind_assets.taxonomy.enrichment_store import EnrichmentStore
+from taxomind_assets.taxonomy.readers import TaxonomyFile, read_taxonomy
 from taxomind_assets.taxonomy.tree import Taxonomy
 from taxomind_resources.llm import LlmClient
 from taxomind_resources.outputs import Outputs
-from taxomind_resources.settings import EnrichmentSettings, LlmSettings
+from taxomind_resources.settings import EnrichmentSettings, LimitSettings, LlmSettings
+from tests.assets.taxonomy.classifications import OCCUPATIONS, Workbook, save
+from tests.assets.taxonomy.reading import LIMITS, Read
 from tests.assets.taxonomy.zoo import knowing
 from tests.resources.llm.chat_server import ChatServer, serving
 
@@ -43,3 +50,33 @@ def enricher_of(llm_server, outputs, tmp_path) -> Iterator[Callable[..., Enriche
     yield make
     for client in made:
         client.close()
+
+
+@pytest.fixture
+def workbook(tmp_path: Path) -> Workbook:
+    """Write a small ILO workbook."""
+    return lambda rows=OCCUPATIONS, **options: save(tmp_path / "isco.xlsx", rows, **options)
+
+
+@pytest.fixture
+def structure(tmp_path: Path) -> Callable[[str], Path]:
+    """Write a small UN structure file below the header of the real one."""
+
+    def write(lines: str, header: str = '"Code","Description"\n') -> Path:
+        path = tmp_path / "isic.csv"
+        path.write_text(header + lines, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Write a file and read it as the taxonomy `key`."""
+
+    def write_and_read(content: str | bytes, name: str = "taxonomy.csv", limits: LimitSettings = LIMITS) -> TaxonomyFile:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return read_taxonomy(path, "key", limits)
+
+    return write_and_read

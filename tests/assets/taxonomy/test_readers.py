@@ -1,316 +1,56 @@
-"""Reading taxonomy files: what is accepted, what is refused row by row, and what refuses the whole file."""
+"""Reading taxonomy files of any form: which form it is, and that nothing but a fault comes out of what cannot be read."""
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from taxomind_assets.taxonomy.readers import TaxonomyFile, detect_format, read_taxonomy, read_taxonomy_document, rejected_file
-from taxomind_assets.taxonomy.records import content_version
-from taxomind_assets.taxonomy.tree import NodeText
+from taxomind_assets.taxonomy.readers import detect_format, read_taxonomy, read_taxonomy_document
 from taxomind_resources.faults import Fault
-from taxomind_resources.settings import LimitSettings
-
-LIMITS = LimitSettings()  # type: ignore[call-arg]
-HEADER = "code,parent_code,level,label,definition,examples,language\n"
-
-Read = Callable[..., TaxonomyFile]
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    """Write a file and read it as the taxonomy `key`."""
-
-    def write_and_read(content: str | bytes, name: str = "taxonomy.csv", limits: LimitSettings = LIMITS) -> TaxonomyFile:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_taxonomy(path, "key", limits)
-
-    return write_and_read
-
-
-def _refused(read: Read, content: str | bytes, code: str = "invalid_taxonomy", **options: Any) -> Fault:
-    with pytest.raises(Fault) as caught:
-        read(content, **options)
-    assert caught.value.code == code, caught.value.render()
-    return caught.value
-
-
-def _kinds(fault: Fault) -> dict[str, list[str]]:
-    return {detail["kind"]: detail["codes"] for detail in fault.details}
-
-
-def _warned(file: TaxonomyFile, text: str) -> bool:
-    return any(text in warning for warning in file.warnings)
-
-
-# --- CSV ---------------------------------------------------------------------------------------------------------------
-
-
-def test_csv_with_our_columns(read: Read) -> None:
-    file = read(
-        "code,parent_code,level,label,definition,examples,aliases,negative_examples,positive_examples,language\n"
-        '5,,1,"Services, Sales",Sell things.,"head of shop\nfloor manager",sellers|vendors,butcher,runs a shop,en\n'
-        "52,5,2,Sales Workers,,,,,,en\n"
-    )
-    top, below = file.taxonomy.nodes
-    assert top.texts == (
-        NodeText(
-            "en",
-            "Services, Sales",
-            "Sell things.",
-            ("head of shop", "floor manager", "runs a shop"),
-            ("sellers", "vendors"),
-            ("butcher",),
-        ),
-    )
-    assert (below.code, below.parent_code, below.level) == ("52", "5", 2)
-    assert file.rejected == ()
-    assert file.taxonomy.version == content_version(file.taxonomy)
-
-
-def test_csv_with_the_older_columns(read: Read) -> None:
-    old = read(
-        '"id","taxonomyKey","code","level","parentCode","label","definition","examples","isLeaf"\n'
-        '"9","ISCO","01","1","","A","d","x","false"\n"8","ISCO","011","2","01","B","d","","true"\n'
-    )
-    new = read("code,parent_code,level,label,definition,examples\n01,,1,A,d,x\n011,01,2,B,d,\n")
-    assert old.taxonomy == new.taxonomy
-    assert old.warnings == new.warnings == ()
-
-
-@pytest.mark.parametrize("header", ["CODE,Parent Code,LABEL", "nodeCode,PARENT-CODE,title", "code,parentcode,Label"])
-def test_column_names_are_compared_without_case_and_separators(read: Read, header: str) -> None:
-    assert read(f"{header}\n1,,A\n2,1,B\n").taxonomy.codes == ["1", "2"]
-
-
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
-def test_csv_dialects_and_byte_order_mark(read: Read, delimiter: str, line_end: str) -> None:
-    rows = [["code", "parent_code", "label"], ["1", "", '"A, B; C\tD"'], ["2", "1", "Bär"]]
-    text = line_end.join(delimiter.join(row) for row in rows)
-    taxonomy = read(b"\xef\xbb\xbf" + text.encode()).taxonomy
-    assert [node.label for node in taxonomy.nodes] == ["A, B; C D", "Bär"]
-
-
-def test_examples_are_split_by_line_else_by_bar(read: Read) -> None:
-    file = read(HEADER + '1,,1,A,,"either | or\r\nsecond\n\nsecond",en\n2,,1,B,,one| two ||one,en\n')
-    assert [node.texts[0].examples for node in file.taxonomy.nodes] == [("either | or", "second"), ("one", "two")]
-
-
-def test_rows_of_one_code_in_other_languages_are_translations(read: Read) -> None:
-    file = read(HEADER + "1,,1,Eins,,,de\n1,,1,One,,,en\n2,1,2,Two,,,en\n2,1,,Zwei,,,DE\n3,,1,Tres,,,es\n")
-    assert [node.label for node in file.taxonomy.nodes] == ["One", "Two", "Tres"]
-    assert [text.language for text in file.taxonomy.nodes[1].texts] == ["en", "de"]
-    assert file.taxonomy.languages == ["en", "es", "de"]
-    assert _warned(file, "1 node without a label in the main language 'en': 3")
-
-
-def test_the_main_language_is_the_one_with_most_codes(read: Read) -> None:
-    assert read(HEADER + "1,,,One,,,en\n1,,,Un,,,fr\n2,,,Deux,,,fr\n").taxonomy.languages[0] == "fr"
-    assert read(HEADER + "1,,,Un,,,fr\n1,,,One,,,en\n").taxonomy.languages[0] == "en"
-    assert read(HEADER + "1,,,Un,,,fr\n1,,,Eins,,,de\n").taxonomy.languages[0] == "fr"
-
-
-def test_language_tags_are_spelled_in_one_way(read: Read) -> None:
-    file = read(HEADER + "1,,,a,,,PT_br\n1,,,b,,,zh-hans-cn\n1,,,c,,,\n1,,,d,,,not a tag\n")
-    assert {text.language for text in file.taxonomy.nodes[0].texts} == {"pt-BR", "zh-Hans-CN", ""}
-    assert [row.reason_code for row in file.rejected] == ["bad_language"]
-
-
-def test_levels_are_derived_where_absent_and_kept_where_stated(read: Read) -> None:
-    file = read("code,parent_code,level,label\n1,,,A\n11,1,,B\n111,11,5,C\n1111,111,,D\n")
-    assert file.taxonomy.levels.tolist() == [1, 2, 5, 6]
-    assert _warned(file, "Levels are skipped above 1 node: 111.")
-
-
-def test_na_is_the_root_only_when_no_node_has_that_code(read: Read) -> None:
-    file = read("code,parent_code,label\n1,NA,A\n2,n/a,B\n3,1,C\n")
-    assert [node.parent_code for node in file.taxonomy.nodes] == [None, "1", None]
-    assert _warned(file, "became top nodes: 1, 2")
-    namibia = read("code,parent_code,label\nNA,,NA\nWDH,NA,Windhoek\n").taxonomy
-    assert namibia.nodes[1].parent_code == "NA"
-    assert namibia.nodes[0].label == "NA"
-
-
-def test_a_wrong_leaf_flag_is_overruled_with_a_warning(read: Read) -> None:
-    file = read("code,parentCode,label,isLeaf\n1,,A,true\n11,1,B,FALSE\n12,1,C,true\n13,1,D,\n")
-    assert file.taxonomy.is_leaf.tolist() == [False, True, True, True]
-    assert _warned(file, "wrong isLeaf (a leaf is a node without children): 1, 11")
-
-
-def test_unknown_columns_and_missing_definitions_give_one_warning_each(read: Read) -> None:
-    file = read("code,parent_code,label,colour,definition,weight\n1,,A,red,,3\n2,,B,blue,text,4\n")
-    assert file.warnings == ("Columns that are not read: colour, weight.", "1 node without a definition: 1.")
-
-
-def test_rows_bad_by_themselves_are_refused_and_the_rest_goes_on(read: Read) -> None:
-    file = read(
-        "code,parent_code,level,label,definition\n"
-        "1,,1,A,d\n"
-        ",,1,no code,d\n"
-        "2,,1,,d\n"
-        '3,,one,"two\nlines",d\n'
-        "4,,1,B\n"
-        "5,,0,zero,d\n"
-        '6,,1,"quote" here,d\n'
-        "7,,1,C\x01,d\n"
-        "8\x02,,1,D,d\n"
-        f"9,,1,E,{'x' * 20_001}\n"
-        f"{'c' * 257},,1,F,d\n"
-        "-99,,1,unknown,d\n"
-        ",,,,\n"
-        "\n"
-        "10,,1,G,d,,\n"
-        "11,,1,H,d,surplus\n"
-    )
-    assert file.taxonomy.codes == ["1", "10"]
-    assert [(row.line, row.reason_code) for row in file.rejected] == [
-        (3, "empty_code"),
-        (4, "empty_label"),
-        (5, "bad_level"),
-        (7, "wrong_column_count"),
-        (8, "bad_level"),
-        (9, "malformed_row"),
-        (10, "control_characters"),
-        (11, "bad_code"),
-        (12, "cell_too_long"),
-        (13, "bad_code"),
-        (14, "undecided_code"),
-        (18, "wrong_column_count"),
-    ]
-    assert all(row.source_file == "taxonomy.csv" and row.reason and len(row.raw) <= 2000 for row in file.rejected)
-    assert json.loads(file.rejected[0].raw)["label"] == "no code"
-    assert _warned(file, "1 node dropped whose code means 'could not decide'")
-
-
-def test_a_stray_quote_costs_one_row(read: Read) -> None:
-    file = read('code,parent_code,label\n1,,"A\n2,,B\n3,,C\n')
-    assert file.taxonomy.codes == ["2", "3"]
-    assert [(row.line, row.reason_code) for row in file.rejected] == [(2, "malformed_row")]
-
-
-# --- the tree as a whole -----------------------------------------------------------------------------------------------
-
-
-def test_one_fault_lists_every_problem_of_the_tree(read: Read) -> None:
-    fault = _refused(
-        read,
-        "code,parent_code,level,label\n1,,1,A\n1,,1,again\n2,9,2,orphan\n3,3,1,self\n"
-        "4,5,1,ring\n5,4,1,ring\n6,1,1,same level\n",
-    )
-    assert _kinds(fault) == {
-        "duplicate_code": ["1"],
-        "missing_parent": ["2"],
-        "self_parent": ["3"],
-        "cycle": ["4"],
-        "level_not_below_parent": ["4", "5", "6"],
-    }
-    assert "1 (first in line 2, line 3)" in fault.render()
-    assert fault.next_step
-    rows = rejected_file(Path("taxonomy.csv"), fault)
-    assert [row.line for row in rows] == [3, 4, 5, 6, 6]
-    assert {row.reason_code for row in rows} == {"file_refused"}
-
-
-def test_languages_of_one_node_may_not_contradict_each_other(read: Read) -> None:
-    fault = _refused(read, "code,parent_code,level,label,language\n1,,1,A,en\n2,1,2,B,en\n2,3,4,B,fr\n3,,1,C,en\n")
-    assert _kinds(fault) == {"conflicting_parent": ["2"], "conflicting_level": ["2"]}
-
-
-def test_a_parent_that_was_refused_by_itself_is_named(read: Read) -> None:
-    fault = _refused(read, "code,parent_code,level,label\n1,,x,A\n2,1,,B\n")
-    assert set(_kinds(fault)) == {"missing_parent", "row_refused"}
-    assert "The level is 'x'" in fault.render()
-
-
-def test_too_many_nodes(read: Read) -> None:
-    limits = LimitSettings(max_nodes=2)  # type: ignore[call-arg]
-    assert len(read("code,parent_code,label,language\n1,,A,en\n2,,B,en\n1,,C,fr\n", limits=limits).taxonomy) == 2
-    fault = _refused(read, "code,parent_code,label\n1,,A\n2,,B\n3,,C\n", "too_large", limits=limits)
-    assert "limits.max_nodes" in fault.render()
-
-
-def test_a_chain_of_100_000_nodes_is_refused_without_a_hang(read: Read) -> None:
-    rows = "".join(f"{i},{i - 1 if i else ''},n\n" for i in range(100_000))
-    assert _kinds(_refused(read, "code,parent_code,label\n" + rows)) == {"too_deep": ["64"]}
-
-
-# --- files that cannot be read -----------------------------------------------------------------------------------------
+from tests.assets.taxonomy.reading import LIMITS, Read, refused
 
 
 @pytest.mark.parametrize(
-    ("content", "code", "says"),
+    ("name", "content", "expected"),
     [
-        (b"", "unreadable_file", "empty"),
-        (b"\xef\xbb\xbf \n\n", "unreadable_file", "empty"),
-        (b"code,parent_code,label\n", "invalid_taxonomy", "no nodes"),
-        (b"code,name of node\n1,A\n", "missing_column", "'label'"),
-        (b"code,label,parentId\n1,A,\n", "missing_column", "'parent_code'"),
-        (b"code,parent_code,label,code\n1,,A,2\n", "unreadable_file", "'code' twice"),
-        (b"code,parent_code,label\n1,,caf\xe9\n", "unreadable_file", "byte 29 (line 2) is 0xe9"),
-        (b"\xef\xbb\xbfcode,parent_code,label\n1,,caf\xe9\n", "unreadable_file", "byte 32 (line 2) is 0xe9"),
-        (b"code,parent_code,label\n1,,caf\xc3", "unreadable_file", "byte 29"),
-        (b"c\x00o\x00d\x00e\x00,\x00", "unreadable_file", "NUL byte at byte 1"),
-        ("code,parent_code,label\n".encode("utf-16"), "unsupported_format", "UTF-16"),
-        (b"PK\x03\x04rest", "unsupported_format", "Excel"),
-        (b"<!DOCTYPE html><html><body>404</body></html>", "unsupported_format", "HTML"),
-        (b"  <html>code,parent_code,label", "unsupported_format", "HTML"),
-        (b"code,parent_code,label" + b",x" * 1_000_000 + b"\n", "too_large", "columns"),
-        (b'"code,parent_code,label\n1,,A\n', "unreadable_file", "header"),
+        ("a.csv", "x", "csv"),
+        ("a.TSV", "x", "csv"),
+        ("a.json", "x", "json"),
+        ("a.ttl", "x", "turtle"),
+        ("a.rdf", "x", "rdfxml"),
+        ("a", "code,parent_code,label\n", "csv"),
+        ("a.txt", ' {"nodes": []}', "json"),
+        ("a", "# note\n@prefix skos: <x> .", "turtle"),
+        ("a", "<http://a/b> a <http://c> .", "turtle"),
+        ("a", "<?xml version='1.0'?>", "rdfxml"),
     ],
 )
-def test_files_that_are_no_csv(read: Read, content: bytes, code: str, says: str) -> None:
-    assert says in _refused(read, content, code).render()
+def test_formats_are_known_by_suffix_else_by_content(tmp_path: Path, name: str, content: str, expected: str) -> None:
+    (tmp_path / name).write_text(content)
+    assert detect_format(tmp_path / name) == expected
 
 
-def test_a_line_of_a_million_cells_is_refused_alone(read: Read) -> None:
-    file = read("code,parent_code,label\n1,,A\n" + "x," * 1_000_000 + "\n2,,B\n")
-    assert file.taxonomy.codes == ["1", "2"]
-    assert [(row.line, row.reason_code) for row in file.rejected] == [(3, "wrong_column_count")]
+def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.docx").write_text("code,parent_code,label\n1,,A\n")
+    with pytest.raises(Fault, match="unsupported_format"):
+        read_taxonomy(tmp_path / "a.docx", "key", LIMITS)
 
 
-def test_a_line_without_an_end_is_refused_alone(read: Read) -> None:
-    file = read("code,parent_code,label\n1,,A\n2,," + "x" * 17_000_000 + "\n3,,B\n")
-    assert file.taxonomy.codes == ["1", "3"]
-    assert [(row.line, row.reason_code) for row in file.rejected] == [(3, "malformed_row")]
+def test_a_file_without_parents_is_a_flat_label_set(read: Read) -> None:
+    file = read("code,label,level\n1,Bug,1\n2,Feature,\n")
+    assert [(node.code, node.parent_code, node.level) for node in file.taxonomy.nodes] == [("1", None, 1), ("2", None, 1)]
+    assert not any("level" in warning.casefold() or "parent" in warning for warning in file.warnings)
 
 
-def test_a_bad_byte_is_found_far_inside_the_file(read: Read) -> None:
-    head = b"code,parent_code,label\n" + b"".join(b"%d,,%s\n" % (i, b"\xc3\xa9" * 20) for i in range(60_000))
-    fault = _refused(read, head + b"x,,\xff\n", "unreadable_file")
-    assert f"byte {len(head) + 3} (line 60002) is 0xff" in fault.render()
-
-
-def test_a_file_over_the_limit_or_missing_or_no_file(read: Read, tmp_path: Path) -> None:
-    _refused(read, "code,parent_code,label\n1,,A\n", "too_large", limits=LimitSettings(max_file_bytes=10))  # type: ignore[call-arg]
-    for path in (tmp_path / "none.csv", tmp_path, tmp_path / "nul\0.csv"):
-        with pytest.raises(Fault, match="unreadable_file"):
-            read_taxonomy(path, "key", LIMITS)
-
-
-def test_every_row_refused_refuses_the_file_and_says_why(read: Read) -> None:
-    fault = _refused(read, "code,parent_code,label\n,,A\n1,,\n")
-    assert fault.details[0]["lines"] == [2, 3]
-    assert "has no label" in fault.render()
-
-
-def test_a_bad_key_is_refused_before_the_file_is_read(tmp_path: Path) -> None:
-    with pytest.raises(Fault, match="invalid_key"):
-        read_taxonomy(tmp_path / "none.csv", "../key", LIMITS)
-
-
-def test_the_garbage_collector_is_on_again_afterwards(read: Read) -> None:
-    _refused(read, "code,parent_code,label\n1,9,A\n")
-    assert gc.isenabled()
+def test_levels_below_the_top_need_a_parent_column(read: Read) -> None:
+    fault = refused(read, "code,label,level\n1,Bug,1\n2,Crash,2\n")
+    assert [(detail["kind"], detail["codes"]) for detail in fault.details] == [("level_without_parent", ["2"])]
+    assert fault.details[0]["what"] == "1 node lies below the top, but there is no column parent_code: 2 (level 2, line 3)"
 
 
 garbage = st.binary(max_size=300) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))
@@ -364,247 +104,3 @@ def test_no_bytes_raise_anything_but_a_fault(read: Read, content: bytes, name: s
 def test_no_document_raises_anything_but_a_fault(document: object) -> None:
     with contextlib.suppress(Fault):
         assert len(read_taxonomy_document(document, "key", LIMITS).taxonomy) >= 1
-
-
-# --- JSON --------------------------------------------------------------------------------------------------------------
-
-CLIENT = {
-    "taxonomy": {
-        "key": "key",
-        "displayName": "Occupations",
-        "description": None,
-        "maxDepth": 4,
-        "levelNames": {"1": "Major group", "2": "Sub-major group"},
-        "nodes": [
-            {
-                "code": "5",
-                "level": 1,
-                "label": "Services",
-                "definition": None,
-                "examples": None,
-                "parentCode": None,
-                "isLeaf": False,
-            },
-            {"code": 52, "level": "2", "label": "Sales Workers", "definition": "", "parentCode": 5.0},
-            {"code": "522", "level": 3, "label": "Shop", "parentCode": "52", "isLeaf": None, "examples": ["a | b", "c"]},
-            {"code": "5222", "level": 4.0, "label": "Supervisors", "parentCode": "522", "examples": "head of a shop\nmanager"},
-        ],
-        "synonyms": [{"nodeCode": "5222", "synonym": "shop floor lead"}, {"nodeCode": 999, "synonym": "x"}, {"synonym": None}],
-    }
-}
-
-
-def _json(document: object) -> str:
-    return json.dumps(document)
-
-
-def test_json_of_the_labelling_client(read: Read) -> None:
-    file = read(_json(CLIENT), "taxonomy.json")
-    taxonomy = file.taxonomy
-    assert taxonomy.codes == ["5", "52", "522", "5222"]
-    assert taxonomy.levels.tolist() == [1, 2, 3, 4]
-    assert taxonomy.display_name == "Occupations"
-    assert taxonomy.level_names == {1: "Major group", 2: "Sub-major group"}
-    assert taxonomy.nodes[2].texts[0].examples == ("a | b", "c")
-    assert taxonomy.nodes[3].texts[0].examples == ("head of a shop", "manager")
-    assert taxonomy.nodes[3].texts[0].aliases == ("shop floor lead",)
-    assert _warned(file, "1 synonym left out, for no node has its code: 999")
-    assert _warned(file, "1 entries of synonyms")
-
-
-def test_bare_json_forms_are_the_same_taxonomy(read: Read) -> None:
-    nodes = [{"code": 1, "label": "A"}, {"code": 2.0, "label": "B", "parentCode": 1}]
-    results = [read(_json(form), "taxonomy.json") for form in (nodes, {"nodes": nodes}, {"taxonomy": {"nodes": nodes}})]
-    assert len({file.taxonomy.version for file in results}) == 1
-    assert results[0].taxonomy.codes == ["1", "2"]
-
-
-def test_json_null_equals_absent(read: Read) -> None:
-    names = ["definition", "examples", "parentCode", "isLeaf", "level", "aliases", "language"]
-    body = {"maxDepth": None, "levelNames": None, "displayName": None, "synonyms": None, "key": None}
-    full = read(_json({"taxonomy": {**body, "nodes": [{"code": "1", "label": "A", **dict.fromkeys(names)}]}}), "t.json")
-    bare = read(_json({"taxonomy": {"nodes": [{"code": "1", "label": "A"}]}}), "t.json")
-    assert (full.taxonomy, full.warnings) == (bare.taxonomy, bare.warnings)
-
-
-def test_json_max_depth_below_the_deepest_node_is_refused(read: Read) -> None:
-    nodes = [{"code": "1", "label": "A"}, {"code": "11", "label": "B", "parentCode": "1"}]
-    fault = _refused(read, _json({"maxDepth": 1, "nodes": nodes}), name="t.json")
-    assert _kinds(fault) == {"over_max_depth": ["11"]}
-    assert _kinds(_refused(read, _json({"maxDepth": "two", "nodes": nodes}), name="t.json")) == {"bad_value": ["maxDepth"]}
-    assert len(read(_json({"maxDepth": 2, "nodes": nodes}), "t.json").taxonomy) == 2
-
-
-def test_json_nodes_bad_by_themselves_are_refused_by_number(read: Read) -> None:
-    nodes = [
-        {"code": "1", "label": "A"},
-        "no node",
-        {"code": True, "label": "B"},
-        {"code": "2", "label": ["C"]},
-        {"code": "\ud800", "label": "D"},
-    ]
-    file = read(_json(nodes), "t.json")
-    assert [(row.line, row.reason_code) for row in file.rejected] == [
-        (2, "bad_type"),
-        (3, "bad_code"),
-        (4, "bad_type"),
-        (5, "bad_code"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("content", "code"),
-    [
-        ("{", "unreadable_file"),
-        ("[" * 100_000, "unreadable_file"),
-        ('[{"code": NaN}]', "unreadable_file"),
-        ('{"nodes": ' + "1" * 5000 + "}", "unreadable_file"),
-        ("null", "invalid_taxonomy"),
-        ('{"nodes": []}', "invalid_taxonomy"),
-        ('{"nodes": {"code": 1}}', "invalid_taxonomy"),
-        ('{"taxonomy": "ISCO"}', "invalid_taxonomy"),
-    ],
-)
-def test_json_that_is_no_taxonomy(read: Read, content: str, code: str) -> None:
-    _refused(read, content, code, name="t.json")
-
-
-@pytest.mark.parametrize("depth", [100, 900, 980, 990])
-@pytest.mark.parametrize("part", ["code", "label", "level", "isLeaf", "definition", "language", "examples"])
-def test_json_nested_deeply_is_refused_without_a_crash(read: Read, part: str, depth: int) -> None:
-    deep = "[" * depth + "]" * depth
-    with contextlib.suppress(Fault):
-        file = read(
-            f'{{"maxDepth": null, "nodes": [{{"code": 1, "label": "A"}}, {{"code": 2, "label": "B", "{part}": {deep}}}]}}',
-            "t.json",
-        )
-        assert file.taxonomy.codes[0] == "1"
-    with contextlib.suppress(Fault):
-        read(
-            f'{{"maxDepth": {deep}, "levelNames": {deep}, "displayName": {deep}, "synonyms": {deep}, "nodes": [{deep}]}}',
-            "t.json",
-        )
-
-
-# --- SKOS --------------------------------------------------------------------------------------------------------------
-
-TURTLE = """
-@prefix skos: <http://www.w3.org/2004/02/skos/core#> .
-@prefix c: <http://example.org/c/> .
-c:scheme a skos:ConceptScheme ; skos:prefLabel "Berufe"@de , "Jobs"@en ; skos:hasTopConcept c:1 .
-c:1 a skos:Concept ; skos:notation "1" ; skos:prefLabel "Managers"@en , "Directeurs"@fr ;
-    skos:definition "People who lead."@en ; skos:narrower c:12 .
-c:11 a skos:Concept ; skos:prefLabel "Chiefs"@en ; skos:altLabel "boss"@en , "patron"@fr ; skos:hiddenLabel "cheifs"@en ;
-    skos:broader c:1 ; skos:example "head of a bank" ; skos:scopeNote "Not chefs."@en .
-c:12 a skos:Concept ; skos:prefLabel "Others"@en .
-"""
-
-
-def test_skos_turtle_and_rdf_xml_are_the_same_taxonomy(read: Read) -> None:
-    from rdflib import Graph
-
-    turtle = read(TURTLE, "t.ttl")
-    xml = read(Graph().parse(data=TURTLE, format="turtle").serialize(format="pretty-xml"), "t.rdf")
-    assert xml.taxonomy == turtle.taxonomy
-    assert turtle.taxonomy.display_name == "Jobs"
-    top, chiefs, others = turtle.taxonomy.nodes
-    assert top.texts == (NodeText("en", "Managers", "People who lead."), NodeText("fr", "Directeurs"))
-    assert chiefs.texts == (
-        NodeText("en", "Chiefs", "Not chefs.", ("head of a bank",), ("boss", "cheifs")),
-        NodeText("fr", "patron"),
-    )
-    assert (chiefs.code, others.code) == ("11", "12")
-    assert {chiefs.parent_code, others.parent_code} == {"1"}
-
-
-def test_skos_several_broader_concepts_take_the_first_and_warn(read: Read) -> None:
-    more = "c:2 a skos:Concept ; skos:prefLabel 'B'@en . c:21 a skos:Concept ; skos:prefLabel 'C'@en ; skos:broader c:2 , c:1 ."
-    file = read(TURTLE + more, "t.ttl")
-    assert file.taxonomy.nodes[file.taxonomy.position["21"]].parent_code == "1"
-    assert _warned(file, "21 (1, 2)")
-
-
-def test_skos_broader_concepts_that_say_nothing_new_are_passed_over(read: Read) -> None:
-    file = read(TURTLE + "c:111 a skos:Concept ; skos:prefLabel 'D'@en ; skos:broader c:1 , c:11 .", "t.ttl")
-    assert file.taxonomy.nodes[file.taxonomy.position["111"]].parent_code == "11"
-    assert not _warned(file, "several broader")
-
-
-def test_skos_problems_are_those_of_a_tree(read: Read) -> None:
-    more = """c:a a skos:Concept ; skos:prefLabel "x"@en ; skos:broader c:b .
-    c:b a skos:Concept ; skos:prefLabel "y"@en ; skos:broader c:a .
-    c:o a skos:Concept ; skos:prefLabel "z"@en ; skos:broader <http://elsewhere.org/99> .
-    c:d1 a skos:Concept ; skos:notation "d" ; skos:prefLabel "x"@en .
-    c:d2 a skos:Concept ; skos:notation "d" ; skos:prefLabel "x"@fr ."""
-    assert _kinds(_refused(read, TURTLE + more, name="t.ttl")) == {
-        "cycle": ["a"],
-        "missing_parent": ["o"],
-        "duplicate_code": ["d"],
-    }
-
-
-@pytest.mark.parametrize(
-    ("content", "name", "code"),
-    [
-        ("@prefix broken", "t.ttl", "unreadable_file"),
-        ("<a> <b> <c> .", "t.ttl", "invalid_taxonomy"),
-        ("<?xml version='1.0'?><rdf:RDF>", "t.rdf", "unreadable_file"),
-        ("<?xml version='1.0'?><a/>", "t.rdf", "invalid_taxonomy"),
-    ],
-)
-def test_skos_that_cannot_be_read(read: Read, content: str, name: str, code: str) -> None:
-    _refused(read, content, code, name=name)
-
-
-def test_skos_reads_no_other_file(read: Read, tmp_path: Path) -> None:
-    secret = tmp_path / "secret.txt"
-    secret.write_text("hidden words")
-    xml = f"""<?xml version="1.0"?><!DOCTYPE r [<!ENTITY x SYSTEM "{secret.as_uri()}">]>
-    <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:skos="http://www.w3.org/2004/02/skos/core#">
-    <skos:Concept rdf:about="urn:c:1"><skos:prefLabel xml:lang="en">A &x;</skos:prefLabel></skos:Concept></rdf:RDF>"""
-    try:
-        labels = [node.label for node in read(xml, "t.rdf").taxonomy.nodes]
-    except Fault:
-        labels = []
-    assert not any("hidden" in label for label in labels)
-
-
-# --- formats -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "expected"),
-    [
-        ("a.csv", "x", "csv"),
-        ("a.TSV", "x", "csv"),
-        ("a.json", "x", "json"),
-        ("a.ttl", "x", "turtle"),
-        ("a.rdf", "x", "rdfxml"),
-        ("a", "code,parent_code,label\n", "csv"),
-        ("a.txt", ' {"nodes": []}', "json"),
-        ("a", "# note\n@prefix skos: <x> .", "turtle"),
-        ("a", "<http://a/b> a <http://c> .", "turtle"),
-        ("a", "<?xml version='1.0'?>", "rdfxml"),
-    ],
-)
-def test_formats_are_known_by_suffix_else_by_content(tmp_path: Path, name: str, content: str, expected: str) -> None:
-    (tmp_path / name).write_text(content)
-    assert detect_format(tmp_path / name) == expected
-
-
-def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.docx").write_text("code,parent_code,label\n1,,A\n")
-    with pytest.raises(Fault, match="unsupported_format"):
-        read_taxonomy(tmp_path / "a.docx", "key", LIMITS)
-
-
-def test_a_file_without_parents_is_a_flat_label_set(read: Read) -> None:
-    file = read("code,label,level\n1,Bug,1\n2,Feature,\n")
-    assert [(node.code, node.parent_code, node.level) for node in file.taxonomy.nodes] == [("1", None, 1), ("2", None, 1)]
-    assert not any("level" in warning.casefold() or "parent" in warning for warning in file.warnings)
-
-
-def test_levels_below_the_top_need_a_parent_column(read: Read) -> None:
-    fault = _refused(read, "code,label,level\n1,Bug,1\n2,Crash,2\n")
-    assert [(detail["kind"], detail["codes"]) for detail in fault.details] == [("level_without_parent", ["2"])]
-    assert fault.details[0]["what"] == "1 node lies below the top, but there is no column parent_code: 2 (level 2, line 3)"
