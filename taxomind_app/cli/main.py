@@ -15,10 +15,8 @@ from taxomind_app.cli import crosslingual as crosslingual_command
 from taxomind_app.cli import demo as demo_command
 from taxomind_app.cli import doctor as doctor_command
 from taxomind_app.cli import enrichment as enrichment_command
-from taxomind_app.cli import errors, growth, learn, taxonomy
+from taxomind_app.cli import errors, growth, learn, model_answers, model_exports, model_plugins, model_tuning, taxonomy
 from taxomind_app.cli import init as init_command
-from taxomind_app.cli import model_exports as model_exports_command
-from taxomind_app.cli import model_tuning as model_tuning_command
 from taxomind_app.cli import models as models_command
 from taxomind_app.cli import query as query_command
 from taxomind_app.cli import report as report_command
@@ -123,15 +121,15 @@ _add(app, "report", report_command.report, report_command.EPILOG)
 _add(app, "query", query_command.query, query_command.EPILOG)
 app.add_typer(models, name="models")
 _add(models, "train", models_command.train, models_command.TRAIN_EPILOG)
-_add(models, "tune", model_tuning_command.tune, model_tuning_command.TUNE_EPILOG)
+_add(models, "tune", model_tuning.tune, model_tuning.TUNE_EPILOG)
 _add(models, "evaluate", models_command.evaluate, models_command.EVALUATE_EPILOG)
-_add(models, "export", model_exports_command.export, model_exports_command.EXPORT_EPILOG)
+_add(models, "export", model_exports.export, model_exports.EXPORT_EPILOG)
 _add(models, "list", models_command.list_, models_command.LIST_EPILOG)
 _add(models, "show", models_command.show, models_command.SHOW_EPILOG)
 _add(models, "promote", models_command.promote, models_command.PROMOTE_EPILOG)
 _add(models, "rollback", models_command.rollback, models_command.ROLLBACK_EPILOG)
-_add(models, "predict", models_command.predict, models_command.PREDICT_EPILOG)
-_add(models, "plugins", models_command.plugins, models_command.PLUGINS_EPILOG)
+_add(models, "predict", model_answers.predict, model_answers.PREDICT_EPILOG)
+_add(models, "plugins", model_plugins.plugins, model_plugins.PLUGINS_EPILOG)
 app.add_typer(crosslingual, name="crosslingual")
 _add(crosslingual, "train", crosslingual_command.train, crosslingual_command.EPILOG)
 _add(app, "ui", ui_command.ui, ui_command.EPILOG, json=False)

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import json as json_format
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from taxomind_app.cli.model_exports import VariantChoice
-from taxomind_app.cli.session import Session, Taxonomy, styled
+from taxomind_app.cli.model_place import ModelPlace, Used
+from taxomind_app.cli.session import Session, Taxonomy
 from taxomind_resources.faults import Fault
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from taxomind_resources.embedding import Embedder
-    from taxomind_resources.model_store import ModelStore
-    from taxomind_resources.outputs import Outputs
 
 TRAIN_EPILOG = """Examples
 
@@ -53,31 +44,8 @@ ROLLBACK_EPILOG = """Examples
 
 taxomind models rollback --taxonomy news
 """
-PREDICT_EPILOG = """Examples
-
-taxomind models predict --taxonomy news "Champion wins final in extra time"
-
-taxomind models predict --taxonomy news --variant onnx-int8 "Champion wins final in extra time"
-
-taxomind models predict --taxonomy news --input texts.csv --output answers.tsv
-"""
-PLUGINS_EPILOG = """Examples
-
-taxomind models plugins
-
-taxomind models plugins svm
-"""
-_FIRST = 20
-_ALTERNATIVES = 3
-
 Version = Annotated[
     int | None, typer.Option("--version", metavar="N", min=1, help="Version (default: the latest).", show_default=False)
-]
-Used = Annotated[
-    int | None,
-    typer.Option(
-        "--version", metavar="N", min=1, help="Version (default: the promoted one, else the latest).", show_default=False
-    ),
 ]
 
 
@@ -104,14 +72,6 @@ class WeightChoice(StrEnum):
     NONE = "none"
     BALANCED = "balanced"
     SQRT = "sqrt"
-
-
-class KindChoice(StrEnum):
-    """Kinds of plug-ins."""
-
-    TOKENIZER = "tokenizer"
-    FEATURES = "features"
-    CLASSIFIER = "classifier"
 
 
 def train(
@@ -149,7 +109,7 @@ def train(
     """
     from taxomind_app.cli.graph import MODELS, run_assets
 
-    place = _Place(session, taxonomy)
+    place = ModelPlace(session, taxonomy)
     if input_ is not None:
         place.put(input_)
     config: dict[str, Any] = {
@@ -187,7 +147,7 @@ def evaluate(
     from taxomind_assets.models.comparison import compare_answers
     from taxomind_assets.models.stored import ANSWERS, part_of
 
-    place = _Place(session, taxonomy)
+    place = ModelPlace(session, taxonomy)
     number = place.number(version, latest=True)
     for own in (number, *((against,) if against else ())):
         run_assets(session, place.key, ["model_evaluation"], {"model_evaluation": {"version": own, "again": again}})
@@ -203,7 +163,7 @@ def list_(session: Session, *, taxonomy: Taxonomy = None) -> None:
     from taxomind_app.cli.showing import dict_table
     from taxomind_assets.models.stored import write_versions
 
-    place = _Place(session, taxonomy)
+    place = ModelPlace(session, taxonomy)
     rows = write_versions(place.outputs, place.store, place.key).drop_columns(["manifest"]).to_pylist()
     if session.json:
         session.print_json({"taxonomy": place.key, "versions": rows})
@@ -234,7 +194,7 @@ def list_(session: Session, *, taxonomy: Taxonomy = None) -> None:
 
 def show(session: Session, *, taxonomy: Taxonomy = None, version: Used = None) -> None:
     """Show a version: what it is made of, what it was trained on, and how good it is."""
-    place = _Place(session, taxonomy)
+    place = ModelPlace(session, taxonomy)
     place.show(place.number(version))
 
 
@@ -251,7 +211,7 @@ def promote(
     """
     from taxomind_assets.models.stored import verdict_on, write_versions
 
-    place = _Place(session, taxonomy)
+    place = ModelPlace(session, taxonomy)
     place.store.verified(place.key, version)
     verdict = None if force else verdict_on(place.outputs, place.store, place.key, version)
     if verdict is not None and not verdict.passed:
@@ -275,7 +235,7 @@ def rollback(session: Session, *, taxonomy: Taxonomy = None) -> None:
     """Put the version before the one in use to use again."""
     from taxomind_assets.models.stored import write_versions
 
-    place = _Place(session, taxonomy)
+    place = ModelPlace(session, taxonomy)
     used = place.store.rollback(place.key)
     write_versions(place.outputs, place.store, place.key)
     joined = place.join()
@@ -287,199 +247,8 @@ def rollback(session: Session, *, taxonomy: Taxonomy = None) -> None:
         )
 
 
-def predict(
-    session: Session,
-    *,
-    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]", help="Texts to answer.", show_default=False)] = None,
-    taxonomy: Taxonomy = None,
-    version: Used = None,
-    input_: Annotated[
-        Path | None,
-        typer.Option("--input", "-i", metavar="FILE", help="CSV, TSV, JSONL or Parquet with texts.", show_default=False),
-    ] = None,
-    variant: Annotated[
-        VariantChoice | None, typer.Option("--variant", help="Form in which it answers (default: source).")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write all answers as TSV.", show_default=False)
-    ] = None,
-) -> None:
-    """Ask one version alone, without the classifier around it: its best code and probability for each text.
-
-    A text that is empty gets no code and shifts nothing. Without --output the first 20 answers are shown.
-    """
-    from taxomind_assets.models.training import load_model
-
-    place = _Place(session, taxonomy)
-    if bool(texts) == (input_ is not None):
-        raise Fault("invalid_input", "It is not clear what to answer.", value=texts, allowed="texts, or --input FILE")
-    pipeline, manifest = load_model(
-        place.store, place.key, version, embedder=place.embedder, variant=str(variant or VariantChoice.SOURCE)
-    )
-    named = _read(session, input_) if input_ else [(str(number), text) for number, text in enumerate(texts or (), 1)]
-    found = pipeline.predict([text for _, text in named])
-    ranked = found.ranked(_ALTERNATIVES)
-    rows = []
-    for place_, (text_id, text) in enumerate(named):
-        best = int(found.best[place_])
-        rows.append(
-            {
-                "text_id": text_id,
-                "text": text,
-                "code": None if best < 0 else found.tree.codes[best],
-                "label": None if best < 0 else found.tree.nodes[best].label,
-                "confidence": round(float(found.confidence[place_]), 6),
-                "next": [(found.tree.codes[node], float(found.own[place_, node])) for node in ranked[place_, 1:] if best >= 0],
-                "version": manifest["version"],
-            }
-        )
-    _print_answers(session, rows, output)
-
-
-def plugins(
-    session: Session,
-    *,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Describe this one.", show_default=False)] = None,
-    kind: Annotated[KindChoice | None, typer.Option("--kind", help="Only those of a kind.")] = None,
-    installed: Annotated[bool, typer.Option("--installed", help="Only those that can work here.")] = False,
-) -> None:
-    """List the plug-ins that models are made of, or describe one with its parameters."""
-    from taxomind_app.cli.showing import dict_table
-    from taxomind_assets.models.registry import broken, registry
-
-    found = registry().plugins(kind.value if kind else None, installed=installed)
-    if name is not None:
-        chosen = [plugin for plugin in found if plugin.info.name == name]
-        if not chosen:
-            allowed = ", ".join(plugin.info.name for plugin in found)
-            raise Fault("invalid_input", f"There is no plug-in {name!r}.", value=name, allowed=allowed)
-        found = chosen
-    described = [plugin.described() for plugin in found]
-    if session.json:
-        session.print_json({"plugins": described, "broken": broken()})
-        return
-    if name is None:
-        keys = ("kind", "name", "summary", "input", "speed", "quality", "memory")
-        rows = [
-            {k: str(own[k]) for k in keys} | {"installed": "yes" if own["installed"] else own["install"]} for own in described
-        ]
-        session.out.print(dict_table(rows))
-    for own in described if name is not None else []:
-        session.out.print(styled("[bold]{kind} {name}[/]: {summary}", **{k: own[k] for k in ("kind", "name", "summary")}))
-        session.say(f"takes {own['input']}; {own['install'] if own['missing'] else 'installed'}")
-        rows = [
-            {"parameter": n, "default": json_format.dumps(p["default"], default=list), "meaning": p["meaning"]}
-            for n, p in own["parameters"].items()
-        ]
-        if rows:
-            session.out.print(dict_table(rows))
-    for problem in broken():
-        session.note(f"A plug-in could not be imported: {problem}")
-
-
-class _Place:
-    """One taxonomy and what belongs to its models."""
-
-    def __init__(self, session: Session, taxonomy: str | None) -> None:
-        from taxomind_app.cli.keys import chosen_key
-        from taxomind_resources.model_store import ModelStore
-        from taxomind_resources.outputs import Outputs
-
-        self._session = session
-        self.key = chosen_key(session.settings, taxonomy)
-        self.store: ModelStore = ModelStore(session.root)
-        self.outputs: Outputs = Outputs(session.root)
-
-    @property
-    def embedder(self) -> Callable[[], Embedder]:
-        """Gives the embedding model of the taxonomy."""
-        from taxomind_resources.embedding import load_embedder
-
-        settings = self._session.settings
-        return lambda: load_embedder(settings.for_taxonomy(self.key).embedding, settings.data)
-
-    def number(self, version: int | None, *, latest: bool = False) -> int:
-        """A version that there is."""
-        known = self.store.ready(self.key)
-        wanted = known[0] if version is None and latest and known else version
-        return int(self.store.folder(self.key, wanted).name.removeprefix("v"))
-
-    def put(self, file: Path) -> None:
-        """Put a file of labelled texts into the inbox."""
-        from taxomind_resources.inbox import Inbox
-
-        settings = self._session.settings
-        Inbox(settings.data, settings.limits.settle_s).put(self.key, "labelled", file)
-
-    def check(self, given: dict[str, Any]) -> None:
-        """Refuse what no model can be made of before a run is started."""
-        from taxomind_assets.models.registry import registry
-        from taxomind_assets.models.specification import chosen_spec
-
-        own = self._session.settings.for_taxonomy(self.key).models
-        fields = {name: value for name, value in given.items() if name != "preset"}
-        chosen_spec(registry(), given.get("preset") or own.preset, **fields)
-
-    def join(self) -> dict[str, Any] | None:
-        """Let the promoted version take part in answers; what came out, None where there is nothing to join."""
-        from taxomind_assets.models.joining import join_promoted
-
-        if not self._session.settings.for_taxonomy(self.key).models.vote:
-            return None
-        found = join_promoted(self.key, self._session.settings, self.outputs, self.embedder)
-        shown = ("number", "choice", "rows", "accuracy", "strength", "familiarity")
-        return None if found is None else {name: getattr(found, name) for name in shown}
-
-    def show(self, number: int, compared: dict[str, Any] | None = None) -> None:
-        """Print a version."""
-        from taxomind_assets.models.stored import EVALUATIONS, part_of
-
-        manifest = self.store.manifest(self.key, number)
-        parts = [part_of(number, split) for split in ("validation", "test")]
-        measures = self.outputs.read(EVALUATIONS, self.key, parts=parts).to_pylist()
-        if self._session.json:
-            shown = {name: value for name, value in manifest.items() if name not in {"files", "codes"}}
-            self._session.print_json(
-                {
-                    "taxonomy": self.key,
-                    "version": number,
-                    "promoted": self.store.promoted(self.key) == number,
-                    "manifest": shown,
-                    "codes": len(manifest["codes"]),
-                    "measures": measures,
-                    "comparison": compared,
-                }
-            )
-            return
-        self._print(number, manifest, compared)
-
-    def _print(self, number: int, manifest: dict[str, Any], compared: dict[str, Any] | None) -> None:
-        from taxomind_app.cli.showing import dict_table
-        from taxomind_assets.models.summary import class_rows, figure_rows
-
-        session, data = self._session, manifest["data"]
-        use = ", in use" if self.store.promoted(self.key) == number else ""
-        session.out.print(
-            styled(
-                "[bold]Version {number}[/] of {key}: {name}{use}", number=number, key=self.key, name=manifest["name"], use=use
-            )
-        )
-        session.say(
-            f"trained in {manifest['seconds']['training']:.1f} s on {data['train']:,} texts and {data['node_texts']:,} of the "
-            f"taxonomy; {len(manifest['codes']):,} codes; {manifest['size_bytes'] / 1e6:.1f} MB"
-        )
-        figures = figure_rows(self.outputs, self.key, number)
-        if figures:
-            session.out.print(dict_table(figures))
-        worst = class_rows(self.outputs, self.key, number, "test", 10)
-        if worst:
-            session.out.print(styled("\n[bold]Codes answered worst[/] [dim](test)[/]\n"))
-            session.out.print(dict_table(worst))
-        if compared:
-            session.say(
-                f"\nAgainst version {compared['against']} on {compared['n']:,} test texts: {compared['verdict']} "
-                f"({compared['accuracy_a']:.1%} and {compared['accuracy_b']:.1%}, p = {compared['p_value']:.3f})"
-            )
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
 
 
 def _joined_sentence(joined: dict[str, Any] | None) -> str:
@@ -490,48 +259,3 @@ def _joined_sentence(joined: dict[str, Any] | None) -> str:
     right = ", ".join(f"{who} {share:.1%}" for who, share in joined["accuracy"].items())
     who = {"both": "it votes beside the router", "model": "it decides, the router breaks ties", "router": "the router decides"}
     return f"In answers {who[joined['choice']]} (best leaves right on {joined['rows']:,} validation texts: {right})."
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
-
-
-def _read(session: Session, path: Path) -> list[tuple[str, str]]:
-    """Ids and texts of a file; rows that cannot be used are told on standard error."""
-    from taxomind_assets.classification.text_readers import read_texts
-
-    settings = session.settings
-    found: list[tuple[str, str]] = []
-    for block in read_texts(path, settings.text, settings.limits):
-        found += zip(block.text_id, block.text, strict=True)
-        for row in block.rejected:
-            session.note(f"{row.source_file}, line {row.line}: {row.reason}")
-    return found
-
-
-def _print_answers(session: Session, rows: Sequence[dict[str, Any]], output: Path | None) -> None:
-    from taxomind_app.cli.showing import dict_table
-
-    if output is not None:
-        lines = ["text_id\tcode\tconfidence\tversion"]
-        lines += [f"{row['text_id']}\t{row['code'] or ''}\t{row['confidence']:.6f}\t{row['version']}" for row in rows]
-        from taxomind_resources.files import replace_bytes
-
-        replace_bytes(output, ("\n".join(lines) + "\n").encode())
-    if session.json:
-        session.print_json({"answers": rows})
-        return
-    shown = [
-        {
-            "text": row["text"][:60],
-            "answer": f"{row['code']} {row['label']}" if row["code"] else "-",
-            "sure": f"{row['confidence']:.0%}",
-        }
-        for row in rows[:_FIRST]
-    ]
-    if shown:
-        session.out.print(dict_table(shown))
-    if len(rows) > _FIRST:
-        session.say(f"... and {len(rows) - _FIRST:,} more{'' if output else '; --output FILE writes all of them'}")
-    if output is not None:
-        session.say(f"{len(rows):,} answers are in {output}")
