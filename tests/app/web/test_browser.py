@@ -22,7 +22,9 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_browser() is None, reason=f"there is no browser: none of {', '.join(BROWSERS)} is on the PATH"),
 ]
-TEXTS = ("green budgie", "wet trout", "tall ash", "daisy chain", "bright koi", "crow at dawn", "old elm", "poppy field")
+THINGS = ("budgie", "trout", "ash", "daisy", "koi", "crow", "elm", "poppy")
+#: With the two texts of the data root, as many as the page shows at once.
+TEXTS = tuple(f"{word} {thing}" for word in ("green", "wet", "tall", "bright", "old", "early") for thing in THINGS)
 
 
 def store_answers(data):
@@ -55,20 +57,25 @@ def service(built, tmp_path_factory):
         thread.join(20)
 
 
-def test_texts_are_labelled_by_keyboard_alone(service):
+def test_fifty_texts_are_labelled_by_keyboard_alone(service):
     found, address = service
     current = "document.querySelector('.item.current')"
     with driven() as tab:
         tab.open(f"{address}/review/living/queue")
         size = tab.value("document.querySelectorAll('.item').length")
-        assert size == len(TEXTS) + 2
+        assert size == len(TEXTS) + 2 == 50
 
         def counted(number):
-            tab.wait(f"document.querySelector('#counter').textContent === '{number} of {size}'")
+            tab.wait(f"document.querySelector('#counter').textContent === '{before + number} of {size}'")
 
-        # Confirm the first one with Enter.
-        first = tab.value(f"({current}.dataset.code && {current}.dataset.text) || ''")
-        assert first
+        before = 0
+        # Texts that got no answer have alternatives alone.
+        while not tab.value(f"{current}.dataset.code"):
+            tab.press("1")
+            before += 1
+            counted(0)
+        # Confirm the first one that has with Enter.
+        first = tab.value(f"{current}.dataset.text")
         tab.press("Enter")
         counted(1)
         # Choose the first alternative of the second one.
@@ -100,7 +107,7 @@ def test_texts_are_labelled_by_keyboard_alone(service):
         tab.press("e")
         tab.wait(f"!{current}.querySelector('[data-why]').hidden")
         # All the others, whatever they are answered with.
-        for number in range(3, size + 1):
+        for number in range(3, size - before + 1):
             tab.press("Enter" if tab.value(f"{current}.dataset.code") else "1")
             counted(number)
         tab.wait("!document.querySelector('#finished').hidden")
@@ -113,7 +120,7 @@ def test_texts_are_labelled_by_keyboard_alone(service):
     assert (applied[second]["code"], applied[second]["action"]) == (other, "correct")
     assert set(applied) == {*TEXTS, "a parrot that talks", "red tulips"}
     assert found.get(f"{PATH}/queue")["items"] == []
-    statuses = [row["status"] for row in found.get(f"{PATH}/corrections")["corrections"] if row["text"] == third]
+    statuses = [row["status"] for row in found.get(f"{PATH}/corrections?limit=1000")["corrections"] if row["text"] == third]
     assert sorted(set(statuses)) in (["applied"], ["applied", "withdrawn"])
 
 
