@@ -221,9 +221,9 @@ def _say_state(session: Session, found: dict[str, Any]) -> None:
     waiting = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if name != "applied"]
     others = f" ({', '.join(waiting)})" if waiting else ""
     version = found["evidence_version"] or "none"
-    session.say(
-        f"{counts.get('applied', 0):,} corrections count{others}; evidence version {version}, {found['seconds']:.1f} s."
-    )
+    applied = counts.get("applied", 0)
+    what = "1 correction counts" if applied == 1 else f"{applied:,} corrections count"
+    session.say(f"{what}{others}; evidence version {version}, {found['seconds']:.1f} s.")
     if found["contradictions"] or found["outliers"]:
         session.say(f"{found['contradictions'] + found['outliers']:,} to look at: taxomind learn list --reviews")
 

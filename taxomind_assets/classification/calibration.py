@@ -141,6 +141,27 @@ class Masses:
         mass[nodes == ROOT] = 0
         return mass
 
+    def confidences(self, nodes: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Probability of each of `nodes` int32[b], float32[b]: that of the least probable node on its path; 1 for `ROOT`."""
+        path = self.tree.paths[nodes]
+        along = np.where(path == ROOT, np.float32(1), self.of(path)).min(axis=1)
+        return np.where(nodes == ROOT, np.float32(1), along)
+
+    def beside(self, nodes: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Probabilities of `others` int32[b, a] next to answers `nodes` int32[b], float32[b, a]; 0 for `ROOT` padding.
+
+        A curve maps each node for itself, so what it gives several nodes need not add up. Here nodes below an answer share its
+        confidence, and those elsewhere share what it leaves, as their masses do.
+        """
+        texts = np.arange(nodes.size)[:, None]
+        mass = self.subtree[others, texts] * self.belongs[:, None]
+        own_mass = np.where(nodes == ROOT, 1, self.subtree[nodes, texts[:, 0]] * self.belongs)[:, None]
+        own = self.confidences(nodes)[:, None]
+        below = (nodes[:, None] == ROOT) | ((others >= nodes[:, None]) & (others < self.tree.ends[nodes][:, None]))
+        held, left = np.maximum(own_mass, _SMALLEST_CHANCE), np.maximum(1 - own_mass, _SMALLEST_CHANCE)
+        found = np.where(below, own * np.minimum(mass / held, 1), (1 - own) * np.minimum(mass / left, 1))
+        return np.where(others == ROOT, 0, found).astype(np.float32)
+
     def matrix(self) -> NDArray[np.float32]:
         """Subtree probabilities of all nodes, float32[b, n]."""
         return np.ascontiguousarray(curved(self.subtree * self.belongs, self.curve, self.tree.depths[:, None]).T)

@@ -324,7 +324,7 @@ class Classifier:
             path,
             confidences,
             decisions.alternatives,
-            mass.of(decisions.alternatives),
+            mass.beside(decisions.nodes, decisions.alternatives),
             found.leaves,
             found.leaf_probabilities[:, 0],
             _objects(decisions.details, len(texts)),

@@ -53,7 +53,7 @@ def _step(
     tree = classifier.index.tree
     step: dict[str, Any] = {
         "level": int(tree.levels[chosen]),
-        "chosen": _described(tree, mass, chosen),
+        "chosen": _described(tree, chosen, mass.confidences(_only(chosen))[0]),
         "runner_up": None,
         "deciding_view": None,
         "views": {},
@@ -72,7 +72,7 @@ def _step(
     difference = sum(float(values[ours] - values[theirs]) for values in parts.values())
     sign = 1 if difference >= 0 else -1
     step |= {
-        "runner_up": _described(tree, mass, rival),
+        "runner_up": _described(tree, rival, mass.beside(_only(chosen), _only(rival)[None])[0, 0]),
         "deciding_view": max(views, key=lambda name: sign * views[name]),
         "views": views,
         "logit_difference": _rounded(difference),
@@ -95,8 +95,11 @@ def _nearest_correction(classifier: Classifier, vectors: NDArray[np.float32], no
     return {"code": evidence.rows.codes[row], "text": evidence.rows.texts[row], "similarity": _rounded(cosine)}
 
 
-def _described(tree: Taxonomy, mass: Masses, node: int) -> dict[str, Any]:
-    confidence = mass.of(np.array([[node]], np.int32))[0, 0]
+def _only(node: int) -> NDArray[np.int32]:
+    return np.array([node], np.int32)
+
+
+def _described(tree: Taxonomy, node: int, confidence: float) -> dict[str, Any]:
     return {"code": tree.codes[node], "label": tree.nodes[node].label, "confidence": _rounded(confidence)}
 
 

@@ -94,7 +94,7 @@ def competitors(
         count: nodes wanted.
 
     Returns:
-        (int32[b, count] padded with `ROOT`, float32[b, count] their probabilities).
+        (int32[b, count] padded with `ROOT`, float32[b, count] their probabilities beside the stops).
     """
     b = stops.size
     if count == 0 or not b:
@@ -112,7 +112,7 @@ def competitors(
     repeated = np.zeros_like(ordered, np.bool_)
     repeated[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
     ordered = np.where(repeated, ROOT, ordered)
-    values = masses.of(ordered)
+    values = masses.beside(stops, ordered)
     best = np.argsort(-values, axis=1, kind="stable")[:, :count]
     nodes, values = np.take_along_axis(ordered, best, axis=1), np.take_along_axis(values, best, axis=1)
     missing = max(0, count - nodes.shape[1])

@@ -159,6 +159,43 @@ def test_a_curve_keeps_the_order_of_probabilities(chances: list[float], a: float
     assert (np.diff(found) >= -1e-6).all()
 
 
+@given(numbers=NUMBERS, seed=st.integers(0, 99), a=st.floats(0.2, 3), c=st.floats(-3, 3))
+def test_nodes_beside_an_answer_share_what_it_leaves_and_nodes_below_share_its_own(
+    tree_of: Trees, numbers: list[int], seed: int, a: float, c: float
+) -> None:
+    tree = tree_of(numbers)
+    curve = (a, a, *[c] * int(tree.depths.max()))
+    found = computed(tree, random_logits(tree, len(tree), seed), Calibration(curve=curve))
+    nodes = np.arange(len(tree), dtype=np.int32)
+    own = found.confidences(nodes)
+    parents = tree.parents[nodes]
+    assert (own <= np.where(parents == ROOT, 1, found.of(np.maximum(parents, 0)))).all()
+    for node in nodes.tolist():
+        children = tree.children_of(node).astype(np.int32)
+        siblings = tree.children_of(int(tree.parents[node])).astype(np.int32)
+        siblings = siblings[siblings != node]
+        answers = np.full(len(tree), node, np.int32)
+        below = found.beside(answers, np.repeat(children[None], len(tree), axis=0))
+        aside = found.beside(answers, np.repeat(siblings[None], len(tree), axis=0))
+        assert (below.sum(axis=1) <= found.confidences(answers) + 1e-5).all()
+        # What a nearly certain answer leaves is a difference of float32 numbers near 1.
+        assert (aside.sum(axis=1) + found.confidences(answers) <= 1 + 1e-3).all()
+
+
+def test_without_a_curve_nodes_keep_their_probabilities_whatever_they_stand_beside(tree_of: Trees) -> None:
+    tree = tree_of([3, 1, 4, 1, 5, 9, 2, 6])
+    found = computed(tree, random_logits(tree, 5, 1))
+    nodes = np.arange(len(tree), dtype=np.int32)
+    others = np.repeat(np.array([[*nodes, ROOT]], np.int32), 5, axis=0)
+    for node in [ROOT, *nodes[tree.is_leaf].tolist()]:
+        shown = found.beside(np.full(5, node, np.int32), others)
+        if node != ROOT:
+            aside = [other for other in nodes.tolist() if tree.parents[node] != other and tree.is_leaf[other]]
+            np.testing.assert_allclose(shown[:, aside], found.of(others)[:, aside], atol=1e-5)
+        else:
+            np.testing.assert_allclose(shown, found.of(others), atol=1e-5)
+
+
 def test_a_straight_curve_changes_nothing() -> None:
     chances = np.linspace(0.001, 0.999, 50, dtype=np.float32)
     np.testing.assert_allclose(curved(chances, (1.0, 1.0, 0.0), np.ones(50, int)), chances, atol=1e-5)
