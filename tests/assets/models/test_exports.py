@@ -92,6 +92,48 @@ def test_an_export_is_kept_with_its_figures(store, version, tmp_path):
     assert len(export_rows(found)) == 4
 
 
+def test_a_graph_says_what_it_is_and_takes_any_number_of_texts(store, version):
+    import onnx
+
+    number, _ = version
+    folder = store.folder("things", number) / "onnx"
+    for name in VARIANTS:
+        model = onnx.load(folder / name / "unit-0" / "model.onnx")
+        onnx.checker.check_model(model)
+        facts = {entry.key: entry.value for entry in model.metadata_props}
+        assert (facts["taxonomy_key"], facts["version"], facts["unit"]) == ("things", str(number), "node:")
+        assert json.loads(facts["codes"]) == ["animals", "food"]
+        assert {"taxonomy_version", "text_policy", "temperature"} <= set(facts)
+        assert [own.name for own in model.graph.output] == ["logits"]
+        assert model.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+        assert all(own.type.tensor_type.shape.dim[0].dim_param for own in model.graph.input)
+
+
+def test_a_damaged_variant_is_rejected_with_its_figures_and_never_served(store, tree, labelled, embedder, monkeypatch):
+    import onnx
+
+    from taxomind_assets.models.exports import graphs
+
+    def damaged(baseline, path):
+        model = onnx.load(baseline)
+        weights = next(own for own in model.graph.initializer if own.name == "coefficients")
+        values = onnx.numpy_helper.to_array(weights)
+        weights.CopyFrom(onnx.numpy_helper.from_array(-values, "coefficients"))
+        onnx.save(model, path)
+
+    monkeypatch.setattr(graphs, "write_int8", damaged)
+    number = made(store, tree, labelled, embedder, parameters=["min_df=1", "C=5"])
+    found = exported(store, number, tree, labelled, embedder)
+    last = found.variants[-1]
+    assert (last.variant, last.state) == ("onnx-int8", "rejected")
+    assert last.agreement.agreement < 0.5
+    assert "answers are the same" in last.reason
+    assert "onnx-int8" not in found.accepted()
+    with pytest.raises(Fault) as raised:
+        approved_folder(store, "things", number, "onnx-int8")
+    assert raised.value.code == "gate_refused"
+
+
 def test_a_fine_tuned_encoder_answers_alike_without_torch(tiny, store, tree, labelled, embedder):
     given = GIVEN | {"num_epochs": 2}
     parameters = [f"model_name={tiny}", *(f"{name}={value}" for name, value in given.items())]
@@ -114,6 +156,11 @@ def test_a_fine_tuned_encoder_answers_alike_without_torch(tiny, store, tree, lab
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
     np.testing.assert_allclose(told["own"], wanted, atol=1e-4)
     assert told["torch"] is False
+    swapped = store.folder("things", number) / "onnx" / "onnx" / "unit-0" / "tokenizer.json"
+    swapped.write_text(swapped.read_text().replace("kitten", "kittem"))
+    with pytest.raises(Fault) as raised:
+        load_model(store, "things", number, embedder=lambda: embedder, variant="onnx")
+    assert raised.value.code == "model_damaged"
 
 
 def test_what_cannot_be_exported_is_listed_with_the_reason(store, tree, labelled, embedder, monkeypatch):

@@ -19,6 +19,15 @@ def test_every_preset_can_be_made(preset):
     assert ModelSpec.from_json(spec.to_json()) == spec
 
 
+def test_presets_are_what_they_are_called():
+    assert {preset: chosen(preset).name for preset in PRESETS} == {
+        "fast": "icu+tfidf+svm",
+        "balanced": "sbert+logreg",
+        "combined": "icu+tfidf+sbert+svm",
+        "best": "transformer",
+    }
+
+
 def test_a_classifier_of_texts_takes_no_tokenizer_and_no_features():
     assert chosen("fast", classifier="transformer").name == "transformer"
     with pytest.raises(Fault) as raised:

@@ -136,6 +136,13 @@ def test_a_trial_that_is_worse_than_half_of_the_others_ends_early(tree, labelled
     assert values[0] < values[1]  # a part of the rows first
 
 
+def test_without_optuna_tuning_is_a_sentence_with_the_command(tree, labelled, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(Fault) as raised:
+        tuner(tmp_path, tree, labelled, 1)
+    assert (raised.value.code, raised.value.next_step) == ("missing_extra", "pip install 'taxomind[tune]'")
+
+
 def test_a_study_is_a_table_and_a_figure(whole, tmp_path):
     found, folder = whole
     rows = write_trials(Outputs(tmp_path), "things", found)
