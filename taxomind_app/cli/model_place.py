@@ -67,6 +67,15 @@ class ModelPlace:
         fields = {name: value for name, value in given.items() if name != "preset"}
         chosen_spec(registry(), given.get("preset") or own.preset, **fields)
 
+    def note_texts(self) -> None:
+        """Tell on standard error what may be a mistake in the labelled texts."""
+        from taxomind_assets.models.data_checks import judge_texts, problems
+        from taxomind_assets.models.stored import LABELLED
+
+        refused = self.outputs.read("models.rejected_rows", self.key, columns=["line"]).num_rows
+        for problem in problems(judge_texts(self.outputs.read(LABELLED, self.key), refused)):
+            self._session.note(f"Texts: {problem}")
+
     def join(self) -> dict[str, Any] | None:
         """Let the promoted version take part in answers; what came out, None where there is nothing to join."""
         from taxomind_assets.models.joining import join_promoted

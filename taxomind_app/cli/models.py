@@ -126,6 +126,7 @@ def train(
     place.check(given)
     run_assets(session, place.key, MODELS, {"trained_model": given})
     number = place.store.ready(place.key)[0]
+    place.note_texts()
     place.show(number)
     if not session.json:
         session.say(f"\nPut it to use with: taxomind models promote {number} --taxonomy {place.key}")
