@@ -9,6 +9,7 @@ from taxomind_assets.classification.checks import results_are_complete
 from taxomind_assets.growth.assets import decision_files, growth_candidates, growth_observations, observation_files
 from taxomind_assets.learning.assets import correction_files, corrections, evidence_centroids
 from taxomind_assets.models.assets import exported_model, labelled_texts, model_evaluation, model_study, trained_model
+from taxomind_assets.models.checks import texts_can_teach
 from taxomind_assets.reports.assets import error_report, labelled_files
 from taxomind_assets.reports.checks import confidence_is_true
 from taxomind_assets.reports.learning import learning_report
@@ -55,7 +56,14 @@ defs = Definitions(
         model_evaluation,
         exported_model,
     ],
-    asset_checks=[nodes_form_a_tree, views_cover_the_nodes, index_is_current, results_are_complete, confidence_is_true],
+    asset_checks=[
+        nodes_form_a_tree,
+        views_cover_the_nodes,
+        index_is_current,
+        results_are_complete,
+        confidence_is_true,
+        texts_can_teach,
+    ],
     jobs=[*ASSET_JOBS, remove_taxonomy, maintenance],
     sensors=[
         taxonomy_inbox,
