@@ -18,7 +18,7 @@ from taxomind_assets.taxonomy.checks import nodes_form_a_tree
 from taxomind_assets.views.assets import definition_view, example_view, label_view, node_index
 from taxomind_assets.views.checks import index_is_current, views_cover_the_nodes
 from taxomind_resources.dagster_resources import resources
-from taxomind_sensors.alerts import failure_alerts
+from taxomind_sensors.alerts import failure_alerts, job_alerts
 from taxomind_sensors.corrections import corrections_inbox
 from taxomind_sensors.growth import growth_watch
 from taxomind_sensors.inbox import labelled_inbox, taxonomy_inbox, texts_inbox
@@ -73,6 +73,7 @@ defs = Definitions(
         growth_watch,
         removed_taxonomies,
         failure_alerts,
+        job_alerts,
         stranded_runs,
     ],
     schedules=[nightly_error_reports, weekly_maintenance],

@@ -90,6 +90,7 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
         "The idempotency key belongs to another request", 409, 2, "Use a new key for a new request."
     ),
     "rate_limited": FaultKind("Too many requests", 429, 1, "Wait as long as `Retry-After` says."),
+    "alert_failed": FaultKind("An alert cannot be delivered", 502, 1, "Check the settings of the group alerts."),
     "not_running": FaultKind("A part of the service does not run", 503, 1, "Look at its log, or start it: taxomind serve."),
     "time_limit": FaultKind("The job took too long", 503, 1, "Split it, or raise service.time_limit_s."),
     "storage_failed": FaultKind("Stored data cannot be read or written", 500, 1, "`taxomind doctor` checks the storage."),

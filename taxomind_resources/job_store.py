@@ -28,6 +28,8 @@ Status = Literal["pending", "running", "completed", "failed", "canceled"]
 Kind = Literal["taxonomies", "build", "enrich", "label", "learn", "classify", "error-analysis"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 TERMINAL: Final = ("completed", "failed", "canceled")
+#: Tag of the Dagster run of a job: its id.
+JOB_TAG: Final = "taxomind/job_id"
 #: Kinds that make an index; what needs the index waits for those that were asked for before.
 BUILDS: Final = ("taxonomies", "build", "enrich")
 #: Kinds of which one at a time may change a taxonomy, in the order in which they were asked for.
@@ -179,6 +181,28 @@ class JobStore:
             query, values = f"{query} AND stored_key = :key", {"key": stored_key}
         with self.database.reading() as db:
             return _jobs(db.execute(f"{query} ORDER BY seq", values))
+
+    def failed_since(self, moment: float) -> list[Job]:
+        """Jobs that failed after a time, the first one first."""
+        query = "SELECT * FROM jobs WHERE status = 'failed' AND failed_at > :moment ORDER BY failed_at, seq"
+        with self.database.reading() as db:
+            return _jobs(db.execute(query, {"moment": moment}))
+
+    def latest(self, *, tenant: str, limit: int, key: str | None = None, status: Status | None = None) -> list[Job]:
+        """Jobs of a tenant that have not expired, the latest first.
+
+        Args:
+            tenant: slug.
+            limit: most of them.
+            key: only those of the taxonomy with this stored key.
+            status: only those in this state.
+        """
+        chosen = {"stored_key": key, "status": status}
+        values = {"tenant": tenant, "limit": limit, **{name: value for name, value in chosen.items() if value is not None}}
+        more = "".join(f" AND {name} = :{name}" for name in chosen if name in values)
+        query = f"SELECT * FROM jobs WHERE tenant = :tenant AND expired_at IS NULL{more} ORDER BY seq DESC LIMIT :limit"  # noqa: S608
+        with self.database.reading() as db:
+            return _jobs(db.execute(query, values))
 
     def counts(self) -> dict[tuple[str, str], int]:
         """How many jobs there are by (kind, status)."""
@@ -351,6 +375,11 @@ def _shared_store(data: Path, address: str) -> JobStore:
     return JobStore(data, address)
 
 
+def has_jobs(settings: Settings) -> bool:
+    """Whether a service has ever kept jobs here, as far as files tell."""
+    return settings.database.url is not None or sqlite_file(settings.data).exists()
+
+
 def keys_in_hand(settings: Settings, kinds: Sequence[str]) -> set[str]:
     """Stored keys that the service is about to change: sensors leave them to it, as long as its workers live.
 
@@ -361,7 +390,7 @@ def keys_in_hand(settings: Settings, kinds: Sequence[str]) -> set[str]:
     Raises:
         Fault: as `job_store`.
     """
-    if settings.database.url is None and not sqlite_file(settings.data).exists():
+    if not has_jobs(settings):
         return set()
     store = job_store(settings)
     jobs = store.open_jobs(kinds=kinds)

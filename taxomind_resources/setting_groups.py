@@ -323,6 +323,21 @@ class DatabaseSettings(Group):
         return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{quote(password, safe='')}@{host}"))
 
 
+class AlertSettings(Group):
+    """Who is told when a run or a job fails. The daemon tells; without any of these it only notes it in the sensor's log."""
+
+    webhook_url: str | None = Field(
+        None, pattern=r"^https?://", description="address that gets a POST of JSON: title, text, and what failed", repr=False
+    )
+    email_to: tuple[str, ...] = Field((), description="addresses that get an e-mail; none = none")
+    email_from: str = Field("taxomind@localhost", min_length=3, description="address that it comes from")
+    smtp_host: str = Field("localhost", min_length=1, description="server that takes e-mail")
+    smtp_port: int = Field(587, ge=1, le=65535, description="its port")
+    smtp_encryption: Literal["starttls", "tls", "none"] = Field("starttls", description="how the connection is encrypted")
+    smtp_user: str | None = Field(None, description="user there; null = none is needed")
+    smtp_password: str | None = Field(None, description="the user's password", repr=False)
+
+
 class LimitSettings(Group):
     """What an input may be at most."""
 

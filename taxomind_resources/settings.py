@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from taxomind_resources.faults import Fault
 from taxomind_resources.setting_groups import (
+    AlertSettings,
     DatabaseSettings,
     EmbeddingSettings,
     EngineSettings,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DATA_VARIABLE",
     "ENV_PREFIX",
+    "AlertSettings",
     "DatabaseSettings",
     "EmbeddingSettings",
     "EngineSettings",
@@ -92,6 +94,7 @@ class Settings(Group):
     limits: LimitSettings = LimitSettings()  # type: ignore[call-arg]
     service: ServiceSettings = ServiceSettings()  # type: ignore[call-arg]
     database: DatabaseSettings = DatabaseSettings()  # type: ignore[call-arg]
+    alerts: AlertSettings = AlertSettings()  # type: ignore[call-arg]
     taxonomy: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict, description="groups of one taxonomy")
 
     def for_taxonomy(self, key: str) -> Settings:

@@ -20,13 +20,12 @@ from taxomind_app.api.results import classify_result, gather, label_result, text
 from taxomind_app.api.wire import shown_key
 from taxomind_resources.faults import Fault
 from taxomind_resources.files import replace_bytes
-from taxomind_resources.job_store import Job
+from taxomind_resources.job_store import JOB_TAG, Job
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, EventLogEntry
 
 _LOG: Final = logging.getLogger("taxomind.worker")
-JOB_TAG: Final = "taxomind/job_id"
 BUILD: Final = ("raw_taxonomy", "enriched_definitions", "label_view", "definition_view", "example_view", "node_index")
 LEARN: Final = ("corrections", "evidence_centroids", "stop_calibration")
 #: Texts of a job whose answers are explained.

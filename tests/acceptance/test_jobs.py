@@ -21,10 +21,9 @@ from typing import Any
 import psutil
 import pytest
 
-from taxomind_app.api.executor import JOB_TAG
 from taxomind_app.cli.instance import open_instance
 from taxomind_resources.inbox import Inbox
-from taxomind_resources.job_store import TERMINAL, JobStore
+from taxomind_resources.job_store import JOB_TAG, TERMINAL, JobStore
 from taxomind_resources.outputs import Outputs
 from taxomind_sensors.requests import FINISHED
 from tests.acceptance.browser import PROGRAM, own_environment
