@@ -117,7 +117,8 @@ def _fit(choices: Choices, prior: Mapping[str, float]) -> dict[str, float]:
         total, hit = chances.sum(axis=1), np.maximum(hits.sum(axis=1), 1e-30)
         pull = hits / hit[:, None] - chances / total[:, None]
         away = weights - start
-        gradient = _PRIOR * away - np.einsum("bk,bkf->f", pull, features, dtype=np.float64)
+        drawn = (pull[:, None, :] @ features)[:, 0]  # text by text: a sum over all at once in float64 takes six times as long
+        gradient = _PRIOR * away - drawn.sum(axis=0, dtype=np.float64)
         return float(np.log(total / hit).sum(dtype=np.float64) + _PRIOR / 2 * (away @ away)), gradient
 
     best = minimize(surprise, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS}).x
