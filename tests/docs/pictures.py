@@ -69,13 +69,13 @@ def draw_demo(output: str, target: Path) -> None:
 
 def draw_lineage(address: str, target: Path) -> None:
     """The graph of assets, cut out of the page."""
-    scale, width, height = 2, 1600, 1400
-    look(address + LINEAGE, target, (width, height), scale=scale)
+    width, height = 3000, 2400
+    look(address + LINEAGE, target, (width, height), seconds=120)
     page = Image.open(target).convert("RGB")
-    # In so high a window the graph ends above the controls in the corner.
-    page.paste("white", (1550 * scale, 1040 * scale, width * scale, height * scale))
+    # In so wide a window the graph ends beside the controls in the corner.
+    page.paste("white", (width - 50, height - 400, width, height))
     # Left of the graph are menus, above it a search field.
-    graph = page.crop((545 * scale, 115 * scale, width * scale, height * scale))
+    graph = page.crop((545, 115, width, height))
     ink = np.asarray(graph).min(axis=2) < 215
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     drawn = graph.crop((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
