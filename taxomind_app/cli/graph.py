@@ -44,7 +44,8 @@ _UNITS: Final[Mapping[str, str]] = {
 }
 _ROWS: Final = "dagster/partition_row_count"
 #: A run of the command line is not taken up by a daemon when its process ends: the next call does so.
-_TAGS: Final = {"taxomind/started_by": "command line", "dagster/max_retries": "0"}
+STARTED_BY: Final = "command line"
+_TAGS: Final = {"taxomind/started_by": STARTED_BY, "dagster/max_retries": "0"}
 
 
 @dataclass(frozen=True)
