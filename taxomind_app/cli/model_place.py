@@ -64,7 +64,7 @@ class ModelPlace:
         from taxomind_assets.models.specification import chosen_spec
 
         own = self._session.settings.for_taxonomy(self.key).models
-        fields = {name: value for name, value in given.items() if name != "preset"}
+        fields = {name: value for name, value in given.items() if name not in {"preset", "max_texts"}}
         chosen_spec(registry(), given.get("preset") or own.preset, **fields)
 
     def note_texts(self) -> None:

@@ -19,6 +19,8 @@ taxomind models train --taxonomy news
 taxomind models train --taxonomy news --preset fast --param C=0.5
 
 taxomind models train --taxonomy jobs --classifier svm --features tfidf+sbert --hierarchy per_parent --json
+
+taxomind models train --config run.yaml
 """
 EVALUATE_EPILOG = """Examples
 
@@ -102,6 +104,18 @@ def train(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of training.", show_default=False)
     ] = None,
+    max_texts: Annotated[
+        int | None,
+        typer.Option(
+            "--max-texts", metavar="N", min=1, help="Training texts at most; every code keeps its share.", show_default=False
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="A fine-tuning as YAML, in place of the other options.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Train a model on the labelled texts and corrections of a taxonomy, as a new version; judge it.
 
@@ -109,10 +123,7 @@ def train(
     """
     from taxomind_app.cli.graph import MODELS, run_assets
 
-    place = ModelPlace(session, taxonomy)
-    if input_ is not None:
-        place.put(input_)
-    config: dict[str, Any] = {
+    named: dict[str, Any] = {
         "preset": preset,
         "tokenizer": tokenizer,
         "features": features,
@@ -120,16 +131,40 @@ def train(
         "hierarchy": hierarchy,
         "class_weight": class_weight,
         "seed": seed,
-        "parameters": list(param or ()),
+        "max_texts": max_texts,
+        "parameters": list(param or ()) or None,
     }
-    given = {name: str(value) if isinstance(value, StrEnum) else value for name, value in config.items() if value is not None}
+    given = {name: str(value) if isinstance(value, StrEnum) else value for name, value in named.items() if value is not None}
+    export = False
+    if config is not None:
+        taxonomy, input_, given, export = _of_file(config, taxonomy, input_, given)
+    place = ModelPlace(session, taxonomy)
     place.check(given)
+    if input_ is not None:
+        place.put(input_)
     run_assets(session, place.key, MODELS, {"trained_model": given})
     number = place.store.ready(place.key)[0]
+    if export:
+        run_assets(session, place.key, ["exported_model"], {"exported_model": {"version": number}})
     place.note_texts()
     place.show(number)
     if not session.json:
         session.say(f"\nPut it to use with: taxomind models promote {number} --taxonomy {place.key}")
+
+
+def _of_file(
+    path: Path, taxonomy: str | None, labelled: Path | None, given: dict[str, Any]
+) -> tuple[str | None, Path | None, dict[str, Any], bool]:
+    """Taxonomy, labelled texts, choices and whether to export, as a file says; options may name the taxonomy and the texts."""
+    from taxomind_assets.models.run_file import read_run
+
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-').removesuffix('eters')}" for name in given)
+        raise Fault("invalid_input", "Beside a file these options would be two answers to one question.", value=names)
+    run = read_run(path)
+    if taxonomy is not None and run.taxonomy is not None and taxonomy != run.taxonomy:
+        raise Fault("invalid_input", f"{path.name} is about another taxonomy.", value=taxonomy, allowed=run.taxonomy)
+    return taxonomy or run.taxonomy, labelled or run.labelled, dict(run.config), run.export
 
 
 def evaluate(

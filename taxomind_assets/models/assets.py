@@ -113,6 +113,7 @@ class ModelConfig(Config):
     hierarchy: str = Field("", description="flat, per_parent or per_level")
     class_weight: str = Field("", description="none, balanced or sqrt")
     seed: int | None = Field(None, description="seed of training")
+    max_texts: int | None = Field(None, ge=1, description="training texts at most, every code with its share; null = all")
     spec: str = Field("", description="the whole specification as JSON; nothing else counts then")
 
 
@@ -278,12 +279,15 @@ def _train(
     from taxomind_assets.models.specification import ModelSpec, chosen_spec
     from taxomind_assets.models.stored import drop_evaluations, write_versions
     from taxomind_assets.models.stored import labelled_texts as stored_texts
-    from taxomind_assets.models.training import train_model
+    from taxomind_assets.models.training import train_model, with_fewer_texts
     from taxomind_assets.taxonomy.stored import stored_taxonomy
     from taxomind_resources.model_store import ModelStore
 
     own, store = settings.for_taxonomy(key), ModelStore(settings.data)
     tree = stored_taxonomy(outputs, key)
+    texts = stored_texts(outputs, key, tree)
+    if config.max_texts is not None:
+        texts = with_fewer_texts(texts, config.max_texts, own.models.seed if config.seed is None else config.seed)
     spec = (
         ModelSpec.from_json(json.loads(config.spec))
         if config.spec
@@ -301,7 +305,7 @@ def _train(
         )
     )
     try:
-        trained = train_model(key, spec, tree, stored_texts(outputs, key, tree), store, embedder=embedder, say=say)
+        trained = train_model(key, spec, tree, texts, store, embedder=embedder, say=say)
     finally:
         # A training that failed has taken a number, which is listed too.
         versions = write_versions(outputs, store, key)

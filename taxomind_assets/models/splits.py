@@ -88,6 +88,22 @@ def assign(
     return result
 
 
+def sampled(strata: NDArray[np.int64], texts: NDArray[np.uint64], most: int, seed: int) -> NDArray[np.int64]:
+    """Places of at most `most` of n rows, rising: of each stratum its share, and one of each as far as they go.
+
+    Args:
+        strata: int64[n], the code of each row.
+        texts: uint64[n], `identity` of each.
+        most: rows that are wanted.
+        seed: of the drawing, which does not depend on the order of the rows.
+    """
+    order = np.lexsort((_mixed(texts, seed), strata))
+    _, sizes = np.unique(strata, return_counts=True)
+    ranks = np.arange(order.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    turns = np.where(ranks == 0, 0.0, (ranks + 0.5) / np.repeat(sizes, sizes))
+    return np.sort(order[np.argsort(turns, kind="stable")[:most]])
+
+
 def highest(given: NDArray[np.int8], texts: NDArray[np.uint64]) -> NDArray[np.int8]:
     """What is said of each text: the highest of its rows."""
     _, place = np.unique(texts, return_inverse=True)

@@ -21,6 +21,7 @@ from taxomind_assets.models.fitting import Examples, Fitter, check_enough
 from taxomind_assets.models.pipeline import Pipeline
 from taxomind_assets.models.registry import Registry, registry
 from taxomind_assets.models.specification import ModelSpec
+from taxomind_assets.models.splits import sampled
 from taxomind_assets.taxonomy.tree import Taxonomy
 from taxomind_assets.views.texts import TEXT_POLICY_VERSION, node_texts
 from taxomind_resources.embedding.runtimes import available_cores
@@ -96,6 +97,19 @@ def examples_of(tree: Taxonomy, labelled: pa.Table, split: str, *, own_texts: bo
         np.array([*known, *(node for _, node in more)], np.int64),
         np.repeat([True, False], [len(known), len(more)]),
     )
+
+
+def with_fewer_texts(labelled: pa.Table, most: int, seed: int) -> pa.Table:
+    """`models.labelled_texts` with at most so many training rows; every code keeps its share."""
+    import pyarrow as pa
+
+    is_train = np.array([split == "train" for split in labelled["split"].to_pylist()], np.bool_)
+    rows = np.flatnonzero(is_train)
+    _, strata = np.unique(np.array(labelled["code"].to_pylist())[rows], return_inverse=True)
+    texts = np.array([int(value, 16) for value in labelled["text_hash"].take(pa.array(rows)).to_pylist()], np.uint64)
+    kept = ~is_train
+    kept[rows[sampled(strata.astype(np.int64), texts, most, seed)]] = True
+    return labelled.filter(pa.array(kept))
 
 
 def _languages(tree: Taxonomy, rows: pa.Table) -> frozenset[str] | None:

@@ -16,6 +16,9 @@ import pytest
 from taxomind_resources.model_store import ModelStore
 from taxomind_resources.outputs import Outputs
 from tests.app.conftest import TAXOMIND
+from tests.assets.models.test_transformer import tiny
+
+__all__ = ["tiny"]
 
 Call = Callable[..., Any]
 #: Words that the taxonomy does not have, so that only labels tell where they belong.
@@ -150,6 +153,23 @@ def test_what_no_model_can_be_made_of_is_refused_before_anything_is_done(call, t
     assert "svm" in called.err
     assert call("--data", trained, "models", "train", "--param", "no_such=1").code == 2
     assert len(ModelStore(trained).versions("living")) == 1
+
+
+def test_a_fine_tuning_is_written_down_and_done_by_one_file(call, own_models, tiny, tmp_path):
+    file = tmp_path / "run.yaml"
+    wanted = f"data: {{taxonomy_key: living, max_train_samples: 24}}\nmodel: {{model_name: {tiny}, max_length: 8}}\n"
+    file.write_text(f"{wanted}onnx: {{export: true}}\n", encoding="utf-8")
+    called = call("--data", own_models, "models", "train", "--config", file, "--json")
+    assert called.code == 0, called.err
+    told = json.loads(called.out)
+    assert (told["version"], told["manifest"]["name"]) == (2, "transformer")
+    assert told["manifest"]["data"]["train"] == 24
+    assert "no text is for" not in called.err
+    assert Outputs(own_models).read("models.exports", "living").num_rows == 4
+    both = call("--data", own_models, "models", "train", "--config", file, "--seed", "3")
+    assert both.code == 2
+    assert "--seed" in both.err
+    assert call("--data", own_models, "models", "train", "--config", file, "--taxonomy", "other").code == 2
 
 
 def test_a_version_that_is_not_there_is_a_sentence(call, trained):

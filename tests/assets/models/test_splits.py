@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taxomind_assets.models.splits import NOT_SAID, TEST, TRAIN, VALIDATION, Shares, assign, identity
+from taxomind_assets.models.splits import NOT_SAID, TEST, TRAIN, VALIDATION, Shares, assign, identity, sampled
 
 NAMES = [f"code {i}" for i in range(5)]
 ROWS = st.lists(
@@ -103,3 +103,27 @@ def test_further_rows_move_few_of_the_others():
 def test_texts_that_differ_in_case_and_space_only_are_equal():
     assert identity("The  Cat ") == identity("the cat")
     assert identity("the cat") != identity("the cats")
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=80), st.integers(1, 90), st.randoms())
+def test_fewer_rows_keep_every_code_and_do_not_depend_on_the_order(codes, most, random):
+    rows = [(code, identity(f"text {place}")) for place, code in enumerate(codes)]
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+
+    def drawn(own):
+        strata, texts = (np.array(column) for column in zip(*own, strict=True))
+        return {own[place] for place in sampled(strata.astype(np.int64), texts.astype(np.uint64), most, 7).tolist()}
+
+    kept = drawn(rows)
+    assert len(kept) == min(most, len(rows))
+    assert drawn(shuffled) == kept
+    if most >= len(set(codes)):
+        assert {code for code, _ in kept} == set(codes)
+
+
+def test_fewer_rows_have_the_shares_of_all():
+    strata = np.array([0] * 600 + [1] * 300 + [2] * 100, np.int64)
+    texts = np.array([identity(f"text {place}") for place in range(1000)], np.uint64)
+    assert np.bincount(strata[sampled(strata, texts, 100, 1)]).tolist() == [60, 30, 10]
+    assert sampled(strata, texts, 100, 1).tolist() != sampled(strata, texts, 100, 2).tolist()

@@ -11,7 +11,7 @@ import pytest
 from taxomind_assets.models import fitting
 from taxomind_assets.models.registry import registry
 from taxomind_assets.models.specification import chosen_spec
-from taxomind_assets.models.training import ArrowTexts, examples_of, load_model, train_model, trained_texts
+from taxomind_assets.models.training import ArrowTexts, examples_of, load_model, train_model, trained_texts, with_fewer_texts
 from taxomind_resources.faults import Fault
 from taxomind_resources.model_store import ModelStore
 
@@ -197,6 +197,15 @@ def test_a_damaged_version_is_not_loaded(store, tree, labelled, embedder):
     with pytest.raises(Fault) as raised:
         load_model(store, "things", embedder=lambda: embedder)
     assert raised.value.code == "model_damaged"
+
+
+def test_a_cap_takes_training_rows_alone(labelled):
+    found = with_fewer_texts(labelled, 20, 1)
+    counts = found["split"].to_pylist()
+    assert counts.count("train") == 20
+    others = labelled.filter([split != "train" for split in labelled["split"].to_pylist()])
+    assert found.filter([split != "train" for split in counts]).equals(others)
+    assert set(found["code"].to_pylist()) == set(labelled["code"].to_pylist())
 
 
 def test_texts_of_a_column_are_a_sequence(labelled):
