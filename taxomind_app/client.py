@@ -72,6 +72,10 @@ def _listed(taxonomy: str, name: str, answer: type[M], limit: int | None = None)
     return Call("GET", _below(taxonomy, name), answer, {} if limit is None else {"limit": limit})
 
 
+def _jobs(taxonomy: str, limit: int) -> Call[models.JobRows]:
+    return Call("GET", "/v1/jobs", models.JobRows, {"taxonomy": taxonomy, "limit": limit})
+
+
 def _decide(taxonomy: str, key: str, action: str, more: Mapping[str, Any]) -> Call[models.DecisionAnswer]:
     body = {"key": key, "action": action, **more}
     return Call("POST", _below(taxonomy, "decisions"), models.DecisionAnswer, body=body)
@@ -202,6 +206,10 @@ class Client:
         """What was measured, and whether the texts change."""
         return self.send(_listed(taxonomy, "report", models.Report))
 
+    def jobs(self, taxonomy: str = "", limit: int = 50) -> models.JobRows:
+        """Jobs and runs of a taxonomy, or of all of the tenant, the latest first."""
+        return self.send(_jobs(taxonomy, limit))
+
 
 class AsyncClient:
     """As `Client`, for asyncio: every method is awaited; close it with `aclose`, or use it in an `async with`.
@@ -296,3 +304,7 @@ class AsyncClient:
     async def report(self, taxonomy: str) -> models.Report:
         """As `Client.report`."""
         return await self.send(_listed(taxonomy, "report", models.Report))
+
+    async def jobs(self, taxonomy: str = "", limit: int = 50) -> models.JobRows:
+        """As `Client.jobs`."""
+        return await self.send(_jobs(taxonomy, limit))

@@ -13,6 +13,7 @@ from dagster import (
     run_failure_sensor,
     sensor,
 )
+from dagster._core.execution.plan.objects import StepFailureData
 
 from taxomind_assets.partitions import KEY_TAG
 from taxomind_resources.alerts import Alert, deliver
@@ -96,15 +97,21 @@ def alert_lines(context: RunFailureSensorContext) -> list[str]:
     where = f"{_key_of(tags)}: {context.dagster_run.job_name} {context.dagster_run.run_id[:8]}"
     lines = []
     for event in context.get_step_failure_events():
-        failure = event.step_failure_data.user_failure_data
-        metadata = failure.metadata if failure else {}
-        code = metadata["fault code"].text if "fault code" in metadata else "unexpected"
-        error = event.step_failure_data.error
-        while error is not None and error.cause is not None:
-            error = error.cause  # beneath what Dagster says of every failed step
-        cause = (failure.description if failure else None) or (error.message if error else "no cause was recorded")
-        lines.append(f"[{code}] {where}, step {event.step_key}: {' '.join(cause.split())[:1000]}")
+        code, cause = cause_of(event.step_failure_data)
+        lines.append(f"[{code}] {where}, step {event.step_key}: {cause}")
     return lines or [f"[run_failed] {where}: {' '.join((context.failure_event.message or '').split())[:1000]}"]
+
+
+def cause_of(data: StepFailureData) -> tuple[str, str]:
+    """Why a step failed: the code of its fault, and one line."""
+    failure = data.user_failure_data
+    metadata = failure.metadata if failure else {}
+    code = str(metadata["fault code"].value) if "fault code" in metadata else "unexpected"
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause  # beneath what Dagster says of every failed step
+    cause = (failure.description if failure else None) or (error.message if error else "no cause was recorded")
+    return code, " ".join(cause.split())[:1000]
 
 
 def _key_of(tags: Mapping[str, str]) -> str:

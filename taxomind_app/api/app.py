@@ -24,6 +24,7 @@ from taxomind_app.api.observe import Figures, Observed
 from taxomind_app.api.reconcile import reconcile, take_up_abandoned
 from taxomind_app.api.resident import Residents
 from taxomind_app.api.routes import classify, error_analysis, health, label, learn, metrics, taxonomies
+from taxomind_app.api.runs import Runs
 from taxomind_app.api.sessions import Sessions
 from taxomind_app.api.v1 import router as v1_router
 from taxomind_app.web.pages import add_pages
@@ -68,6 +69,7 @@ def create_app(settings: Settings, service: ServiceSettings | None = None) -> Fa
     for module in _ROUTERS:
         app.include_router(module.router)
     app.state.sessions = Sessions(app.state.gate, settings.data)
+    app.state.runs = Runs(settings.data)
     app.state.residents = Residents(app.state.service, own.resident)
     app.include_router(v1_router)
     add_pages(app)
@@ -88,6 +90,7 @@ async def _watching(app: FastAPI) -> AsyncIterator[None]:
     yield
     ended.set()
     await run_in_threadpool(thread.join)
+    app.state.runs.close()
 
 
 def _watch(service: Service, ended: threading.Event) -> None:

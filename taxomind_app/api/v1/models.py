@@ -453,3 +453,30 @@ class Models(BaseModel):
     """Trained models of a taxonomy, the latest first."""
 
     models: list[ModelRow]
+
+
+class JobRow(BaseModel):
+    """A job of the service, or a run of a sensor, a schedule or the command line."""
+
+    id: str
+    kind: str = Field(description="kind of the job, or name of the run's job in Dagster")
+    started_by: str = Field(description="service, sensor NAME, schedule NAME or command line")
+    status: Literal["pending", "running", "completed", "failed", "canceled"]
+    tenant: str
+    taxonomy: str = Field(description="empty where it is about none, or several")
+    message: str
+    error: str | None
+    error_code: str | None
+    progress: float
+    rows: int | None = Field(description="texts or nodes; null for runs")
+    run_id: str | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class JobRows(BaseModel):
+    """What is done and was done, the latest first."""
+
+    tenant: str
+    jobs: list[JobRow]

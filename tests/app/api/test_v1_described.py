@@ -44,7 +44,7 @@ def described(service):
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/classify", "/v1/taxonomies", BELOW]
+    ["/v1/classify", "/v1/taxonomies", "/v1/jobs", "/v1/jobs/{job_id}", BELOW]
     + [f"{BELOW}/{name}" for name in ("search", "corrections", "queue", "contradictions", "candidates", "decisions", "report")]
     + [f"{BELOW}/{name}" for name in ("models", "nodes/{code}", "corrections/{correction_id}", "decisions/{decision_id}")],
 )
@@ -89,7 +89,7 @@ def blocks(language):
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_examples_of_the_documentation_work(address):
     examples = blocks("sh")
-    assert len(examples) == 11
+    assert len(examples) == 12
     environment = {**os.environ, "URL": address, "TOKEN": SECRET}
     answers = []
     for example in examples:
