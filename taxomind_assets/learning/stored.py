@@ -95,7 +95,7 @@ def evidence_of_rows(rows: pa.Table, dimensions: int, codes: Collection[str]) ->
 
 def vectors_of_rows(rows: pa.Table, dimensions: int) -> NDArray[np.float32]:
     """The column `vector` as float32[e, d]."""
-    values: NDArray[np.float32] = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    values: NDArray[np.float32] = np.from_dlpack(rows["vector"].combine_chunks().flatten())  # `to_numpy` loads pandas
     return values.reshape(-1, dimensions)
 
 

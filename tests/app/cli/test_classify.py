@@ -17,6 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from taxomind_app.cli.sinks import COLUMNS
+from taxomind_assets.classification.fitted_store import write_fitted
+from taxomind_assets.classification.fitting import Fitted
+from taxomind_assets.learning.stored import EVIDENCE, evidence_part, evidence_rows
+from taxomind_assets.views.index import NodeIndex
+from taxomind_resources.embedding import EmbeddingSpec
+from taxomind_resources.index_store import IndexStore
+from taxomind_resources.outputs import Outputs
 
 Call = Callable[..., Any]
 START_S = 60
@@ -266,14 +273,25 @@ def test_taxonomy_that_is_not_built_has_no_index(call: Call, tmp_path: Path) -> 
     assert call("--data", tmp_path, "classify", "x", "-t", "new").code == 1
 
 
-def test_classify_loads_no_build_time_library(built: Path) -> None:
+def test_classify_loads_no_build_time_library(own: Path) -> None:
+    _teach(own)
     script = (
         "import sys\nfrom taxomind_app.cli.main import main\n"
-        f"code = main(['--data', {str(built)!r}, 'classify', 'an owl'])\n"
+        f"code = main(['--data', {str(own)!r}, 'classify', 'an owl'])\n"
         f"print(code, [name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "0 []"
+
+
+def _teach(data: Path) -> None:
+    """Put one correction and numbers fitted to labels beside the index."""
+    outputs, index = Outputs(data), NodeIndex.load(IndexStore(data).folder("living"))
+    fitted = Fitted(index.calibration, None, None, 60)
+    write_fitted(outputs, "living", fitted, index_version=index.version, version="1", corrected=1, digest="1")
+    part = evidence_part(EmbeddingSpec.from_json(json.dumps(dict(index.spec))).vector_class)
+    rows = evidence_rows(["1"], ["AB"], ["a night bird"], index.vectors[:1])
+    outputs.write(EVIDENCE, "living", rows, digest="1", part=part)
 
 
 def test_answers_follow_each_line_at_once(built: Path, start: Callable[..., subprocess.Popen[bytes]]) -> None:
