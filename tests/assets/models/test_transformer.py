@@ -66,6 +66,15 @@ def test_it_learns_and_answers_alike_when_it_is_loaded(model, rows, surroundings
     np.testing.assert_allclose(loaded.scores(rows.inputs), scores, atol=1e-5)
 
 
+def test_the_loss_of_each_epoch_is_kept_with_the_model(model, surroundings, folder):
+    model.save(folder)
+    kept = json.loads((folder / "losses.json").read_text())
+    assert [row["epoch"] for row in kept] == [1, 2, 3, 4, 5, 6]
+    assert kept[-1]["training"] < kept[0]["training"]
+    assert {row["validation"] for row in kept} == {None}
+    assert Transformer.load(folder, model.parameters, surroundings).losses == model.losses
+
+
 def test_a_text_gets_the_same_alone_and_in_any_batch(model):
     texts = ["the cat was here", "a very chilled and icy long dish of gazpacho that nobody ate", "bread"]
     together = model.scores(texts)

@@ -50,8 +50,10 @@ def fine_tuned(
     validation: Rows | None,
     *,
     checkpoints: Path | None,
-) -> Encoder:
-    """An encoder trained on texts; the weights of the epoch with the smallest validation loss."""
+) -> tuple[Encoder, list[tuple[float, float | None]]]:
+    """An encoder trained on texts, with the weights of the epoch of the smallest validation loss; and (mean training loss, mean
+    validation loss) of each epoch.
+    """
     import torch
 
     with _seeded(surroundings.seed, surroundings.threads):
@@ -87,7 +89,7 @@ def fine_tuned(
             surroundings.say(f"transformer: epoch {progress.epoch} of {parameters.num_epochs}, loss {loss:.4f}{judged}")
         if progress.best_weights is not None:
             encoder.set_state(progress.best_weights)
-    return encoder
+    return encoder, progress.losses
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 from pydantic import Field
 
+from taxomind_assets.models.arrays import load_json, save_json
 from taxomind_assets.models.contracts import Device, PluginInfo, PluginParameters, Rows, Surroundings
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from taxomind_assets.models.plugins.classifiers.encoder import Encoder
 
 EMBEDDED: Final = "embedded"
+_LOSSES: Final = "losses.json"
 
 
 class Transformer:
@@ -61,6 +63,8 @@ class Transformer:
         self.parameters = parameters
         self._surroundings = surroundings
         self._encoder = encoder
+        #: Mean training and validation loss of each epoch (None = there were no validation rows).
+        self.losses: list[tuple[float, float | None]] = []
 
     @property
     def encoder(self) -> Encoder:
@@ -72,7 +76,7 @@ class Transformer:
         """See `contracts.Classifier`."""
         from taxomind_assets.models.plugins.classifiers.fine_tuning import fine_tuned
 
-        self._encoder = fine_tuned(self.parameters, self._surroundings, rows, validation, checkpoints=checkpoints)
+        self._encoder, self.losses = fine_tuned(self.parameters, self._surroundings, rows, validation, checkpoints=checkpoints)
 
     def scores(self, inputs: Sequence[str]) -> NDArray[np.float32]:
         """See `contracts.Classifier`; logits. Texts run in batches of like length, each padded to its longest."""
@@ -81,6 +85,8 @@ class Transformer:
     def save(self, folder: Path) -> None:
         """See `contracts.Classifier`."""
         self.encoder.save(folder)
+        rows = [{"epoch": epoch, "training": own, "validation": judged} for epoch, (own, judged) in enumerate(self.losses, 1)]
+        save_json(folder / _LOSSES, rows)
 
     def write_onnx(self, path: Path) -> None:
         """See `contracts.Classifier`; the tokenizer lies beside the graph."""
@@ -95,4 +101,7 @@ class Transformer:
         """See `contracts.Classifier`."""
         from taxomind_assets.models.plugins.classifiers.encoder import Encoder
 
-        return cls(parameters, surroundings, Encoder.load(folder, parameters.device, surroundings.threads))
+        found = cls(parameters, surroundings, Encoder.load(folder, parameters.device, surroundings.threads))
+        if (folder / _LOSSES).is_file():  # versions of before have none
+            found.losses = [(row["training"], row["validation"]) for row in load_json(folder / _LOSSES)]
+        return found
