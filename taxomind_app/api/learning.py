@@ -207,7 +207,7 @@ def _has_level(item: Any) -> bool:
 
 
 def _codes(annotations: Iterable[object]) -> list[object]:
-    from taxomind_assets.reports.sources import annotated_codes
+    from taxomind_assets.reports.documents import annotated_codes
 
     return annotated_codes(annotations)
 

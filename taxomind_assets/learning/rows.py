@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from taxomind_assets.classification.text_rows import FIELD_PREFIX, MAX_ID_CHARACTERS, Parts, RowMaker, TextRow, is_field
+from taxomind_assets.classification.text_rows import FIELD_PREFIX, MAX_ID_CHARACTERS, Parts, TextRow, is_field
 from taxomind_assets.inputs import RejectedRow, has_surrogates, rejected_row
 from taxomind_assets.learning.corrections import ACTIONS, NEVER, CorrectionRow
-from taxomind_assets.reports.sources import MACHINE_SOURCES, annotated_codes, flat_object, sentences_of
+from taxomind_assets.reports.documents import MACHINE_SOURCES, DocumentRows
 from taxomind_assets.reports.targets import ColumnMapping, guess_mapping
 from taxomind_assets.taxonomy.columns import plain_name
 from taxomind_assets.taxonomy.rows import as_text
 from taxomind_assets.views.texts import clean, value_text
 from taxomind_resources.faults import Fault
-from taxomind_resources.settings import ReportSettings, Settings
+from taxomind_resources.settings import ReportSettings
 
 MAX_ANNOTATOR_CHARACTERS: Final = 200
 MAX_LABEL_CHARACTERS: Final = 200
@@ -105,22 +105,8 @@ def _layout(header: tuple[str, ...], wanted: ReportSettings, candidates: frozens
     return Layout(header, guess_mapping(rest, wanted))
 
 
-class CorrectionRows(RowMaker):
-    """Rows of corrections, out of any table or JSON object.
-
-    Args:
-        source_file: name of the file.
-        settings: settings of this taxonomy.
-
-    Attributes:
-        columns_used: descriptions of the columns that were used, as keys.
-    """
-
-    def __init__(self, source_file: str, settings: Settings) -> None:
-        super().__init__(source_file, settings.text, settings.limits, labelled=True)
-        self._name = source_file
-        self._wanted = settings.report
-        self.columns_used: dict[str, None] = {}
+class CorrectionRows(DocumentRows):
+    """Rows of corrections, out of any table or JSON object."""
 
     def columns(self, header: list[str], candidates: Collection[str] | None = None) -> Layout:
         """As `RowMaker.columns`."""
@@ -136,23 +122,13 @@ class CorrectionRows(RowMaker):
         self.columns_used[layout.described()] = None
         return layout
 
-    def of_object(self, number: int, line: int, value: object) -> Iterator[TextRow | RejectedRow]:
-        """The rows of one JSON value: an object, or a document that holds `sentences`."""
-        sentences = sentences_of(value)
-        for item in [value] if sentences is None else sentences:
-            yield self._row(number, line, item)
+    def layout(self, names: tuple[str, ...]) -> Layout:
+        """As `DocumentRows.layout`."""
+        return _layout(names, self._wanted)
 
-    def _row(self, number: int, line: int, value: object) -> TextRow | RejectedRow:
-        if not isinstance(value, Mapping):
-            return rejected_row(self._name, line, "bad_type", "An object with a text and its code is expected.", value)
-        names, cells, annotations = flat_object(value)
-        layout = _layout(names, self._wanted)
-        parts = layout.parts(cells)
-        assert isinstance(parts.code, Given)  # `Layout.parts` made it
-        if annotations is not None:
-            parts.code = Given(annotated_codes(annotations), parts.code.values)
-        self.columns_used["sentences with annotations" if annotations is not None else layout.described()] = None
-        return self.make(number, line, parts, value)
+    def with_codes(self, said: object, codes: list[object]) -> Given:
+        """As `DocumentRows.with_codes`."""
+        return Given(codes, said.values if isinstance(said, Given) else {})
 
     def make(self, number: int, line: int, parts: Parts, raw: object) -> TextRow | RejectedRow:
         """As `RowMaker.make`."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from taxomind_assets.classification.text_readers import TextBlock, read_texts
-from taxomind_assets.classification.text_rows import FIELD_PREFIX, Parts, RowMaker, TextRow, is_field
-from taxomind_assets.inputs import RejectedRow, check_file, open_utf8, refuse_binary, rejected_file, rejected_row
+from taxomind_assets.classification.text_rows import FIELD_PREFIX, Parts, is_field
+from taxomind_assets.inputs import RejectedRow, check_file, open_utf8, refuse_binary, rejected_file
+from taxomind_assets.reports.documents import MACHINE_SOURCES, DocumentRows, sentences_of
 from taxomind_assets.reports.targets import ColumnMapping, KnownText, collect, guess_mapping
 from taxomind_assets.taxonomy.columns import plain_name
 from taxomind_assets.taxonomy.tree import ROOT, nearest_common
@@ -41,10 +42,7 @@ if TYPE_CHECKING:
 BLOCK_ROWS: Final = 5_000
 #: A JSON document is parsed as a whole; JSONL is read line by line and may be of any size.
 LARGEST_DOCUMENT: Final = 128 * 1024**2
-#: Labels of these sources would measure the classifier against itself.
-MACHINE_SOURCES: Final = frozenset({"ai", "model"})
 _EXAMPLES: Final = 10
-_CODE_NAMES: Final = ("nodecode", "code")
 #: What a spreadsheet makes of a code once a column has empty cells.
 DECIMAL_CODE = re.compile(r"(\d+)\.0+")
 
@@ -95,7 +93,7 @@ def _layout(header: tuple[str, ...], wanted: ReportSettings) -> Layout:
     return Layout(header, guess_mapping(header, wanted))
 
 
-class LabelledRows(RowMaker):
+class LabelledRows(DocumentRows):
     """Rows with known codes, out of any table or JSON object.
 
     Args:
@@ -106,17 +104,13 @@ class LabelledRows(RowMaker):
 
     Attributes:
         upper_code_used: rows that count with a code above one that is unknown or undecided.
-        columns_used: descriptions of the columns that were used, as keys.
     """
 
     def __init__(self, tree: Taxonomy, source_file: str, settings: Settings, translate: Translate | None = None) -> None:
-        super().__init__(source_file, settings.text, settings.limits, labelled=True)
+        super().__init__(source_file, settings)
         self._tree = tree
         self._translate = translate
-        self._name = source_file
-        self._wanted = settings.report
         self.upper_code_used = 0
-        self.columns_used: dict[str, None] = {}
 
     def columns(self, header: list[str], candidates: Collection[str] | None = None) -> Layout:
         """As `RowMaker.columns`."""
@@ -134,25 +128,13 @@ class LabelledRows(RowMaker):
         self.columns_used[layout.described()] = None
         return layout
 
-    def of_object(self, number: int, line: int, value: object) -> Iterator[TextRow | RejectedRow]:
-        """The rows of one JSON value: an object, or a document that holds `sentences`."""
-        sentences = sentences_of(value)
-        for item in [value] if sentences is None else sentences:
-            yield self._row(number, line, item)
+    def layout(self, names: tuple[str, ...]) -> Layout:
+        """As `DocumentRows.layout`."""
+        return _layout(names, self._wanted)
 
-    def _row(self, number: int, line: int, value: object) -> TextRow | RejectedRow:
-        if not isinstance(value, Mapping):
-            return rejected_row(self._name, line, "bad_type", "An object with a text and its code is expected.", value)
-        names, cells, annotations = flat_object(value)
-        layout = _layout(names, self._wanted)
-        parts = layout.parts(cells)
-        used = layout.described()
-        if annotations is not None:
-            assert isinstance(parts.code, Known)  # `Layout.parts` made it
-            parts.code = Known(annotated_codes(annotations), parts.code.source)
-            used = "sentences with annotations"
-        self.columns_used[used] = None
-        return self.make(number, line, parts, value)
+    def with_codes(self, said: object, codes: list[object]) -> Known:
+        """As `DocumentRows.with_codes`."""
+        return Known(codes, said.source if isinstance(said, Known) else "")
 
     def code(self, value: object) -> tuple[str | None, tuple[str, str] | None]:
         """The deepest of a row's codes that the taxonomy has."""
@@ -184,44 +166,6 @@ class LabelledRows(RowMaker):
             return codes[0] if codes else f"{code} (no successor)"
         above = nearest_common(self._tree, parts)
         return self._tree.codes[above] if above != ROOT else f"{code} (split)"
-
-
-def sentences_of(value: object) -> list[Any] | None:
-    """The sentences of a document of the learn route; None when the value is none."""
-    if not isinstance(value, Mapping):
-        return None
-    found = next((item for name, item in value.items() if plain_name(str(name)) == "sentences"), None)
-    return found if isinstance(found, list) else None
-
-
-def flat_object(value: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Any], list[Any] | None]:
-    """An object as columns: `fields` become columns `field:<name>`, annotations come apart (None = there are none)."""
-    names: list[str] = []
-    cells: list[Any] = []
-    annotations: list[Any] | None = None
-    for name, item in value.items():
-        plain = plain_name(name)
-        if plain == "fields" and isinstance(item, Mapping):
-            # Without any field there still is no other text than `text`.
-            for inner, content in item.items() or (("", None),):
-                names.append(f"{FIELD_PREFIX}{inner}")
-                cells.append(content)
-        elif plain == "annotations":
-            annotations = item if isinstance(item, list) else []
-        else:
-            names.append(name)
-            cells.append(item)
-    return tuple(names), cells, annotations
-
-
-def annotated_codes(annotations: Iterable[object]) -> list[object]:
-    """The codes of annotations that a person may have made."""
-    codes: list[object] = []
-    for annotation in annotations:
-        item = {plain_name(str(name)): inner for name, inner in annotation.items()} if isinstance(annotation, Mapping) else {}
-        if value_text(item.get("source")).casefold() not in MACHINE_SOURCES:
-            codes += [item[name] for name in _CODE_NAMES if item.get(name) is not None][:1]
-    return codes
 
 
 def _is_empty(found: tuple[str | None, tuple[str, str] | None]) -> bool:
