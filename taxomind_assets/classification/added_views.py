@@ -71,6 +71,8 @@ class KnownBlocks:
         words: gives a lexical view by name, float32[n, b] (see `base_views.LEXICAL`), scaled by the texts' shortness.
         whole_vectors: float32[n, d], unit rows.
         query: the query.
+        total: float32[n, b], the logits that the views before this one give: those of vectors, and of the student if there is
+            one; do not change it.
     """
 
     def __init__(
@@ -79,8 +81,10 @@ class KnownBlocks:
         words: Callable[[str], NDArray[np.float32]],
         whole_vectors: Callable[[], NDArray[np.float32]],
         query: Query,
+        total: NDArray[np.float32],
     ) -> None:
         self.best_text = best_text
+        self.total = total
         self._words = words
         self._whole_vectors = whole_vectors
         self._query = query

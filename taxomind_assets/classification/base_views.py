@@ -126,6 +126,17 @@ class BaseViews:
         return (-totals / np.maximum(np.diff(counts.indptr), 1)).astype(np.float32)
 
     @cached_property
+    def own_texts(self) -> NDArray[np.float32]:
+        """Labels, definitions and examples of each node, in the language that has most of them, float32[n]; at least 1."""
+        rows = self.index.rows_of("label", "definition", "example")
+        languages = {language: place for place, language in enumerate(dict.fromkeys(t.language for t in self.index.texts))}
+        kinds = np.array([languages[self.index.texts[row].language] for row in rows.tolist()], np.int64)
+        shape = (len(self.tree), max(len(languages), 1))
+        found = np.bincount(self.index.owners[rows] * shape[1] + kinds, minlength=shape[0] * shape[1])
+        most: NDArray[np.int64] = np.maximum(found.reshape(shape).max(axis=1), 1)
+        return most.astype(np.float32)
+
+    @cached_property
     def _strangeness(self) -> NDArray[np.float32]:
         """float32: idf of a word among labels and examples by the number of those that have it."""
         frequency, texts = self.frequencies("word")

@@ -1,13 +1,11 @@
 """Evidence as an added view: what people said about other texts moves the answers to texts like them.
 
-Features are gains over what the node's own texts say, and fade in with the number of corrections of the node. Still a node with
-corrections gains from every text near it, and the more the more it has, since the best of several is better by chance alone.
-What a node gains so without being right is taken from it again (`evidence_present` and `evidence_count` weigh less than
-nothing), or it would take the texts of neighbours that nobody has corrected. Weights were chosen on thirteen public sets, with
-corrections for all leaves, for every other leaf, and for texts drawn at random; chosen without a set they are nearly as good
-for it. Single corrections count as neighbours, by vectors, characters and words, because kinds of texts within a node differ;
-their sum counts as a prototype that starts from the node's own texts (Snell et al., 2017, "Prototypical networks
-for few-shot learning", shrunk towards a prior mean), because one correction may be wrong or odd. A vote of the nearest
+Features are gains over what the node's own texts say, and fade in with the number of corrections of the node. What a node gains
+by chance is taken from it again (`evidence_chance`). Weights were chosen on nine public sets at once, with corrections for all
+leaves, for every other leaf, and for few. Single corrections count as neighbours, by vectors, characters and words, because
+kinds of texts within a node differ; their sum counts as a prototype that starts from the node's own texts, which weigh the more
+the more there are, because one correction may be wrong or odd (Snell et al., 2017, "Prototypical networks
+for few-shot learning", shrunk towards a prior mean). A vote of the nearest
 corrections weighs nodes against each other (Dudani, 1976, "The distance-weighted k-nearest-neighbor rule"). A kernel density of
 the corrections and further centroids added nothing beside these (measured).
 """
@@ -25,6 +23,7 @@ from scipy import sparse
 
 from taxomind_assets.classification.added_views import Block, KnownBlocks
 from taxomind_assets.classification.evidence_blocks import SMALLEST_BLOCK, EvidenceBlock, block_starts
+from taxomind_assets.classification.evidence_chance import chance, plausibility, share_due
 from taxomind_assets.classification.evidence_words import EvidenceWords, Postings
 from taxomind_assets.classification.fusion import FusionWeights
 from taxomind_assets.views.index import unit_rows
@@ -45,19 +44,23 @@ VOTE: Final = "evidence_vote"
 BOTH: Final = "evidence_vector_and_characters"
 PRESENT: Final = "evidence_present"
 COUNT: Final = "evidence_count"
+CHANCE: Final = "evidence_chance"
 
-#: Logit weights: one vector over all numbers of corrections.
+#: Logit weights: one vector over all numbers of corrections. Labels, where there are enough, give weight to the others.
 WEIGHTS: Final = FusionWeights(
-    untrusted={NEAREST: 0.0, CHARACTERS: 7.7, WORDS: 1.8, PROTOTYPE: 9.3, VOTE: 1.0, BOTH: 0.0, PRESENT: -0.5, COUNT: -0.5},
-    trusted={NEAREST: 5.9, CHARACTERS: 1.15, WORDS: 2.1, PROTOTYPE: 12.7, VOTE: 0.0, BOTH: 2.5, PRESENT: -0.5, COUNT: -0.45},
+    untrusted={NEAREST: 0.0, CHARACTERS: 7.7, WORDS: 1.8, PROTOTYPE: 9.3, VOTE: 1.0, BOTH: 0.0, CHANCE: -1.0},
+    trusted={NEAREST: 5.9, CHARACTERS: 1.15, WORDS: 2.1, PROTOTYPE: 12.7, VOTE: 0.0, BOTH: 1.5, CHANCE: -1.0},
 )
-#: Weight of the node's own texts in the prototype, in corrections.
-_OWN_TEXTS: Final = 3.0
+_GAINS: Final = (NEAREST, CHARACTERS, WORDS, PROTOTYPE, VOTE, BOTH)
+#: Weight of the node's own texts in the prototype, in corrections, when there is one; it grows with the root of their number.
+_OWN_TEXTS: Final = 2.5
 #: Corrections of a node at which its evidence counts half.
 _HALF: Final = 1.0
 _NEIGHBOURS: Final = 10
 #: How much a neighbour's vote falls with distance.
 _STEEPNESS: Final = 8.0
+#: Similarities that are closer than this are the same but for rounding.
+_TIE: Final = np.float32(1e-6)
 _GONE: Final = np.float32(-1.0)
 
 
@@ -77,6 +80,7 @@ class EvidenceView:
         PRESENT: 1.0,
         COUNT: 1.0,
         WORDS: 1.0,
+        CHANCE: 0.0,
         NEAREST: 0.0,
         CHARACTERS: 0.0,
         PROTOTYPE: 0.0,
@@ -126,9 +130,10 @@ class EvidenceView:
         best = known.best_text[nodes]
         nearest = self._nearest(similar)
         nearest_characters = self._nearest(characters.T)
+        own_characters = known.words("text_characters")[nodes]
         found = {
             NEAREST: np.maximum(nearest - best, 0) * fade,
-            CHARACTERS: np.maximum(nearest_characters - known.words("text_characters")[nodes], 0) * fade,
+            CHARACTERS: np.maximum(nearest_characters - own_characters, 0) * fade,
             WORDS: self._nearest(words.T) * fade,
             PROTOTYPE: prototype * fade,
             VOTE: self._vote(np.ascontiguousarray(similar.T) + characters) * fade,
@@ -136,22 +141,26 @@ class EvidenceView:
             PRESENT: fade,
             COUNT: np.log1p(counts),
         }
+        plausible = plausibility(known.total[nodes], own_characters, query.trusted)
+        gains = sum(found[name] * WEIGHTS.of(name, query.trusted) for name in _GAINS)
+        found[CHANCE] = chance(np.asarray(gains), fade, counts, plausible, query.trusted) * np.float32(self._due)
         return {name: Block(values.astype(np.float32, copy=False), nodes) for name, values in found.items()}
 
     def _prototype(
         self, similar: NDArray[np.float32], whole: NDArray[np.float32], own: sparse.csr_array | None
     ) -> NDArray[np.float32]:
         """Cosine with the shrunk prototype, less that with the node's own texts, float32[g, b]."""
+        own_texts = self._groups.own_texts[:, None]
         sums: NDArray[np.float32] = np.zeros((self._groups.nodes.size, similar.shape[1]), np.float32)
         for block in self._blocks:
             sums[self._groups.place[block.nodes]] += block.sums(similar)
         squares = np.repeat(self._groups.squares[:, None], similar.shape[1], axis=1)
         if own is not None:  # equal texts have equal vectors, so taking one out is a matter of numbers
             gone = self._own_of_groups(own)
-            squares -= 2 * gone * (sums + np.float32(_OWN_TEXTS) * whole) - gone**2
+            squares -= 2 * gone * (sums + own_texts * whole) - gone**2
             sums -= gone
         lengths: NDArray[np.float32] = np.sqrt(np.maximum(squares, np.float32(1e-6)))
-        return np.asarray((sums + np.float32(_OWN_TEXTS) * whole) / lengths - whole, np.float32)
+        return np.asarray((sums + own_texts * whole) / lengths - whole, np.float32)
 
     def _own_of_groups(self, own: sparse.csr_array) -> NDArray[np.float32]:
         """Marked rows of each node, float32[g, b]."""
@@ -172,15 +181,23 @@ class EvidenceView:
         """Share of the nearest corrections that speak for each node, float32[g, b]; `similar` is float32[b, e]."""
         size, rows = similar.shape
         count = min(_NEIGHBOURS, rows)
-        nearest = (
-            np.argpartition(-similar, count - 1, axis=1)[:, :count] if count < rows else np.tile(np.arange(rows), (size, 1))
-        )
-        values = np.take_along_axis(similar, nearest, axis=1)
-        votes = np.exp(np.float32(_STEEPNESS) * (values - values.max(axis=1, keepdims=True)))
-        votes /= votes.sum(axis=1, keepdims=True)
-        columns = np.repeat(np.arange(size), count)
+        last = np.partition(similar, rows - count, axis=1)[:, rows - count]
+        texts, places = np.nonzero(similar >= (last - _TIE)[:, None])
+        values = similar[texts, places]
+        # Equally near corrections share the last places, so that their order does not matter.
+        tied = values <= (last + _TIE)[texts]
+        ties = np.bincount(texts, tied, size)
+        shares = (count - np.bincount(texts, ~tied, size)) / np.maximum(ties, 1)
+        votes = np.exp(np.float32(_STEEPNESS) * (values - similar.max(axis=1)[texts])) * np.where(tied, shares[texts], 1)
+        votes /= np.bincount(texts, votes, size)[texts]
         shape = (self._groups.nodes.size, size)
-        return sparse.csr_array((votes.ravel(), (self._group[nearest.ravel()], columns)), shape=shape).toarray()
+        return sparse.csr_array((votes.astype(np.float32), (self._group[places], texts)), shape=shape).toarray()
+
+    @cached_property
+    def _due(self) -> float:
+        """Share of what is gained by chance that is taken from nodes with evidence."""
+        leaf = self._base.tree.is_leaf
+        return share_due(float(leaf[self._groups.nodes].sum()) / float(leaf.sum()))
 
     @cached_property
     def _group(self) -> NDArray[np.int32]:
@@ -234,12 +251,14 @@ class _Groups:
         place: int32[n], place of each node in `nodes`; -1 = no evidence.
         counts: float32[g], corrections of each.
         squares: float32[g], squared length of each prototype.
+        own_texts: float32[g], weight of the node's own texts in it, in corrections.
     """
 
     nodes: NDArray[np.int64]
     place: NDArray[np.int32]
     counts: NDArray[np.float32]
     squares: NDArray[np.float32]
+    own_texts: NDArray[np.float32]
 
     @classmethod
     def of(cls, rows: EvidenceRows, base: BaseViews) -> _Groups:
@@ -249,7 +268,8 @@ class _Groups:
         place[nodes] = np.arange(nodes.size, dtype=np.int32)
         owners = place[rows.nodes]
         counts = np.bincount(owners, minlength=nodes.size).astype(np.float32)
-        return cls(nodes, place, counts, _squares(_sums(rows, owners, nodes.size), nodes, base))
+        squares = _squares(_sums(rows, owners, nodes.size), nodes, base)
+        return cls(nodes, place, counts, squares, _own_texts(nodes, base))
 
     def grown(self, rows: EvidenceRows, base: BaseViews) -> _Groups:
         """The nodes after some rows more."""
@@ -263,12 +283,17 @@ class _Groups:
         for node in np.unique(added).tolist():
             total = rows.vectors[np.flatnonzero(rows.nodes == node)].sum(axis=0, keepdims=True)
             squares[place[node]] = _squares(total, np.array([node]), base)[0]
-        return _Groups(nodes, place, counts, squares)
+        return _Groups(nodes, place, counts, squares, np.concatenate((self.own_texts, _own_texts(fresh, base))))
+
+
+def _own_texts(nodes: NDArray[np.int64], base: BaseViews) -> NDArray[np.float32]:
+    """Weight of the own texts of nodes in their prototypes, in corrections, float32[g]."""
+    return np.asarray(np.float32(_OWN_TEXTS) * np.sqrt(base.own_texts[nodes]), np.float32)
 
 
 def _squares(sums: NDArray[np.float32], nodes: NDArray[np.int64], base: BaseViews) -> NDArray[np.float32]:
     """Squared lengths of prototypes whose corrections have these sums, float32[g]."""
-    prototypes = sums + np.float32(_OWN_TEXTS) * base.index.whole_vectors[nodes]
+    prototypes = sums + _own_texts(nodes, base)[:, None] * base.index.whole_vectors[nodes]
     return np.asarray(np.einsum("gd,gd->g", prototypes, prototypes), np.float32)
 
 

@@ -58,7 +58,8 @@ class Scorer:
         self.tree: Taxonomy = index.tree
         self.base = base or BaseViews(index, student)
         self.trust: LanguageTrust = self.base.trust
-        self.added = tuple(added)
+        # Evidence comes first, so that what it is told of the others does not depend on the order in which they came.
+        self.added = tuple(sorted(added, key=lambda view: not isinstance(view, EvidenceView)))
         self.fitted = fitted
         #: All views beside those of every index.
         self.further: tuple[AddedView, ...] = (*self.base.crosslingual, *self.added)
@@ -120,7 +121,7 @@ class Scorer:
                 best[:, columns] = best_here
         asked: Features = {}
         if best is not None:
-            known = self._known(query, best)
+            known = self._known(query, best, total)
             for name, block in self._added_blocks(query, known):
                 block.add_to(total, self.weights.of(name, query.trusted))
             asked = known.asked
@@ -175,7 +176,8 @@ class Scorer:
         """Every feature of the fusion without its weight; `negative_examples` is already the share of `best_text` lost."""
         similar = self.base.products(query.vectors).copy()
         naming, best = self.base.best_texts(similar)
-        known = self._known(query, best)
+        total = np.zeros_like(best)
+        known = self._known(query, best, total)
         nodes, excess = self.base.negative_excess(similar, best)
         found = {
             "best_text": Block(best),
@@ -184,8 +186,12 @@ class Scorer:
             "ancestors": Block(self.base.above @ naming),
             "negative_examples": Block(excess * np.float32(-self.negative_weight), nodes),
         }
+        for name, block in found.items():
+            block.add_to(total, self.weight(name, query.trusted))
         found[FAMILIAR] = Block(np.repeat(self.base.familiarity(query.texts)[None, :], len(self.tree), axis=0))
-        found |= dict(self._added_blocks(query, known))
+        for name, block in self._added_blocks(query, known):
+            found[name] = block
+            block.add_to(total, self.weight(name, query.trusted))
         return found | {name: Block(known.words(name)) for name in LEXICAL}
 
     def weight(self, name: str, trusted: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -214,8 +220,8 @@ class Scorer:
         total: NDArray[np.float32] = np.sum(parts, axis=0, dtype=np.float32)
         return total
 
-    def _known(self, query: Query, best: NDArray[np.float32]) -> KnownBlocks:
-        return KnownBlocks(best, lambda name: self.words(name, query.texts), lambda: self.index.whole_vectors, query)
+    def _known(self, query: Query, best: NDArray[np.float32], total: NDArray[np.float32]) -> KnownBlocks:
+        return KnownBlocks(best, lambda name: self.words(name, query.texts), lambda: self.index.whole_vectors, query, total)
 
     def _added_blocks(self, query: Query, known: KnownBlocks) -> Iterator[tuple[str, Block]]:
         for view in self.further:

@@ -50,7 +50,8 @@ def view(scorer: Scorer, evidence: Evidence) -> EvidenceView:
 
 def known(scorer: Scorer, query: Query) -> KnownBlocks:
     best = scorer.features(query)["best_text"].values
-    return KnownBlocks(best, lambda name: scorer.words(name, query.texts), lambda: scorer.index.whole_vectors, query)
+    total = scorer.logits(query)
+    return KnownBlocks(best, lambda name: scorer.words(name, query.texts), lambda: scorer.index.whole_vectors, query, total)
 
 
 def features(view: EvidenceView, scorer: Scorer, query: Query, own: sparse.csr_array | None = None) -> dict[str, np.ndarray]:
@@ -64,12 +65,13 @@ def test_features_are_those_of_their_definition(scorer: Scorer, view: EvidenceVi
     for code in ("5311", "5230", "23", "2611"):
         node = scorer.tree.position[code]
         rows = [i for i, told in enumerate(view.rows.codes) if told == code]
+        root = np.sqrt(scorer.base.own_texts[node])
         fade = len(rows) / (len(rows) + 1.0)
         vectors = view.rows.vectors[rows]
         nearest = np.maximum((vectors @ query.vectors.T).max(axis=0), 0)
         expected = fade * np.maximum(nearest - base.best_text[node], 0)
         np.testing.assert_allclose(found["evidence_nearest"][node], expected, atol=1e-5)
-        prototype = 3 * scorer.index.whole_vectors[node] + vectors.sum(axis=0)
+        prototype = 2.5 * root * scorer.index.whole_vectors[node] + vectors.sum(axis=0)
         cosine = query.vectors @ (prototype / np.linalg.norm(prototype))
         np.testing.assert_allclose(found["evidence_prototype"][node], fade * (cosine - base.whole[node]), atol=1e-5)
         np.testing.assert_allclose(found["evidence_present"][node], fade, atol=1e-6)

@@ -208,7 +208,7 @@ def test_an_added_view_joins_logits_and_contributions(scorer: Scorer, embedder: 
     np.testing.assert_allclose(sum(parts.values()), more.logits(query), atol=1e-2)
     assert more.base is scorer.base
     if fitted is None:
-        own = _Lengths().blocks(query, KnownBlocks(more.features(query)["best_text"].values, None, None, query))  # type: ignore[arg-type]
+        own = _Lengths().blocks(query, KnownBlocks(more.features(query)["best_text"].values, None, None, query, None))  # type: ignore[arg-type]
         expected = scorer.logits(query)
         expected += own["length"].values * (0.25 + 0.25 * query.trusted)
         expected[[5, 3]] += own["excess"].values * (-2 * query.trusted)
