@@ -146,8 +146,7 @@ def _read_fitted(outputs: Outputs, key: str, index_version: str) -> Fitted | Non
 
 def _row(outputs: Outputs, key: str, index_version: str) -> dict[str, Any] | None:
     # A time as a Python object loads pandas first, which takes as long as all else of an answer on the command line.
-    columns = [name for name in BY_NAME[CALIBRATIONS].arrow.names if name != "fitted_at"]
-    rows: list[dict[str, Any]] = outputs.read(CALIBRATIONS, key, columns=columns).to_pylist()
+    rows: list[dict[str, Any]] = outputs.read(CALIBRATIONS, key).drop_columns(["fitted_at"]).to_pylist()
     return next((row for row in reversed(rows) if row["index_version"] == index_version), None)
 
 
