@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from taxomind_assets.models.arrays import load_arrays, save_arrays, sparse_array
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from taxomind_assets.models.contracts import Matrix
+    from taxomind_assets.models.contracts import Matrix, PluginParameters, Surroundings
 
 _FILE: Final = "linear.npz"
 #: Share of the coefficients above which they are stored as they are.
@@ -85,3 +85,35 @@ def library_rows(inputs: Any) -> Any:
         return np.asarray(inputs, np.float64)
     places = inputs.indices.astype(np.int32), inputs.indptr.astype(np.int32)
     return sparse.csr_matrix((inputs.data, *places), shape=inputs.shape)
+
+
+class LinearClassifier:
+    """What classifiers share that are a `Linear` once they are trained. `train` sets `_linear`."""
+
+    def __init__(self, parameters: PluginParameters, surroundings: Surroundings, linear: Linear | None = None) -> None:
+        self.parameters = parameters
+        self._surroundings = surroundings
+        self._linear = linear
+
+    @property
+    def linear(self) -> Linear:
+        """What was trained."""
+        assert self._linear is not None, "not trained"
+        return self._linear
+
+    def scores(self, inputs: Any) -> NDArray[np.float32]:
+        """See `contracts.Classifier`: logits, margins or cosines."""
+        return self.linear.scores(inputs)
+
+    def save(self, folder: Path) -> None:
+        """See `contracts.Classifier`."""
+        self.linear.save(folder)
+
+    def write_onnx(self, path: Path) -> None:
+        """See `contracts.Classifier`."""
+        self.linear.write_onnx(path)
+
+    @classmethod
+    def load(cls, folder: Path, parameters: PluginParameters, surroundings: Surroundings) -> Self:
+        """See `contracts.Classifier`."""
+        return cls(parameters, surroundings, Linear.load(folder))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from taxomind_assets.models.contracts import PluginInfo, PluginParameters, Rows, Surroundings
-from taxomind_assets.models.plugins.classifiers.linear import Linear, library_rows
+from taxomind_assets.models.contracts import PluginInfo, PluginParameters, Rows
+from taxomind_assets.models.plugins.classifiers.linear import Linear, LinearClassifier, library_rows
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 
-class LogisticRegression:
+class LogisticRegression(LinearClassifier):
     """scikit-learn's LogisticRegression."""
 
     info: ClassVar = PluginInfo(
@@ -31,9 +31,7 @@ class LogisticRegression:
         max_iter: int = Field(200, ge=1, description="steps at most")
         tol: float = Field(1e-5, gt=0, description="how exactly it is trained")
 
-    def __init__(self, parameters: Parameters, surroundings: Surroundings, linear: Linear | None = None) -> None:
-        self.parameters = parameters
-        self._linear = linear
+    parameters: Parameters
 
     def train(self, rows: Rows, validation: Rows | None, checkpoints: Path | None) -> None:
         """See `contracts.Classifier`."""
@@ -51,23 +49,3 @@ class LogisticRegression:
             half = np.concatenate((-coefficients, coefficients)) / 2
             coefficients, intercepts = half, np.concatenate((-intercepts, intercepts)) / 2
         self._linear = Linear.of(coefficients, intercepts)
-
-    def scores(self, inputs: Any) -> NDArray[np.float32]:
-        """See `contracts.Classifier`; logits."""
-        assert self._linear is not None, "not trained"
-        return self._linear.scores(inputs)
-
-    def save(self, folder: Path) -> None:
-        """See `contracts.Classifier`."""
-        assert self._linear is not None, "not trained"
-        self._linear.save(folder)
-
-    def write_onnx(self, path: Path) -> None:
-        """See `contracts.Classifier`."""
-        assert self._linear is not None, "not trained"
-        self._linear.write_onnx(path)
-
-    @classmethod
-    def load(cls, folder: Path, parameters: Parameters, surroundings: Surroundings) -> LogisticRegression:
-        """See `contracts.Classifier`."""
-        return cls(parameters, surroundings, Linear.load(folder))

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 import numpy as np
 from pydantic import Field
 
-from taxomind_assets.models.contracts import PluginInfo, PluginParameters, Rows, Surroundings
-from taxomind_assets.models.plugins.classifiers.linear import Linear, library_rows
+from taxomind_assets.models.contracts import PluginInfo, PluginParameters, Rows
+from taxomind_assets.models.plugins.classifiers.linear import Linear, LinearClassifier, library_rows
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 #: Coefficients held at once while training, as float64.
 _HELD: Final = 20_000_000
 _SMALLEST: Final = 0.01
 
 
-class LinearMachine:
+class LinearMachine(LinearClassifier):
     """scikit-learn's LinearSVC, class by class."""
 
     info: ClassVar = PluginInfo(
@@ -45,10 +45,7 @@ class LinearMachine:
         tol: float = Field(0.1, gt=0, description="how exactly it is trained; 1e-5 takes many times as long and gains nothing")
         max_iter: int = Field(15, ge=1, description="passes over the rows at most")
 
-    def __init__(self, parameters: Parameters, surroundings: Surroundings, linear: Linear | None = None) -> None:
-        self.parameters = parameters
-        self._surroundings = surroundings
-        self._linear = linear
+    parameters: Parameters
 
     def train(self, rows: Rows, validation: Rows | None, checkpoints: Path | None) -> None:
         """See `contracts.Classifier`."""
@@ -87,26 +84,6 @@ class LinearMachine:
         weights = coefficients[kept]
         weights[np.abs(weights) < _SMALLEST] = 0
         return Linear(sparse.csr_array(weights.T.astype(np.float32)), intercepts[kept].astype(np.float32))
-
-    def scores(self, inputs: Any) -> NDArray[np.float32]:
-        """See `contracts.Classifier`; the margins."""
-        assert self._linear is not None, "not trained"
-        return self._linear.scores(inputs)
-
-    def save(self, folder: Path) -> None:
-        """See `contracts.Classifier`."""
-        assert self._linear is not None, "not trained"
-        self._linear.save(folder)
-
-    def write_onnx(self, path: Path) -> None:
-        """See `contracts.Classifier`."""
-        assert self._linear is not None, "not trained"
-        self._linear.write_onnx(path)
-
-    @classmethod
-    def load(cls, folder: Path, parameters: Parameters, surroundings: Surroundings) -> LinearMachine:
-        """See `contracts.Classifier`."""
-        return cls(parameters, surroundings, Linear.load(folder))
 
 
 def _chunks(classes: int, features: int) -> Iterator[range]:

@@ -7,13 +7,13 @@ that stand in two training texts.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from taxomind_assets.models.arrays import load_arrays, load_json, save_arrays, save_json
-from taxomind_assets.models.contracts import Batch, Batches, PluginParameters
+from taxomind_assets.models.contracts import Batch, Batches, PluginParameters, Surroundings
 from taxomind_assets.models.plugins.features.vocabulary import Limits, Vocabulary, fit_vocabulary
 
 if TYPE_CHECKING:
@@ -170,3 +170,37 @@ class _Buckets:
 
     def of(self, buckets: NDArray[np.int32]) -> NDArray[np.float32]:
         return self._frequency[buckets]
+
+
+class CountFeatures:
+    """What features share that are counts, weighted or not."""
+
+    parameters: CountParameters
+
+    def __init__(self, parameters: CountParameters, surroundings: Surroundings, counted: Counted | None = None) -> None:
+        self.parameters = parameters
+        self._counted = counted
+
+    def fit(self, batches: Batches, most_features: int | None) -> None:
+        """See `contracts.Features`."""
+        self._counted = Counted.fit(batches, self.parameters, most_features)
+
+    @property
+    def counted(self) -> Counted:
+        """What was fitted."""
+        assert self._counted is not None, "not fitted"
+        return self._counted
+
+    @property
+    def num_features(self) -> int:
+        """See `contracts.Features`."""
+        return self.counted.width
+
+    def save(self, folder: Path) -> None:
+        """See `contracts.Features`."""
+        self.counted.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path, parameters: CountParameters, surroundings: Surroundings) -> Self:
+        """See `contracts.Features`."""
+        return cls(parameters, surroundings, Counted.load(folder))

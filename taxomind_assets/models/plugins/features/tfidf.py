@@ -6,14 +6,13 @@ t = log), length (n = as it is, c = one). LexiClass has `ntc`; `ltc` is measured
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from taxomind_assets.models.contracts import Batch, Batches, PluginInfo, Surroundings
-from taxomind_assets.models.plugins.features.counted import Counted, CountParameters
+from taxomind_assets.models.contracts import Batch, PluginInfo
+from taxomind_assets.models.plugins.features.counted import CountFeatures, CountParameters
 
 if TYPE_CHECKING:
     from typing import Self
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 _TINY: Final = 1e-9
 
 
-class TfIdf:
+class TfIdf(CountFeatures):
     """Weighted counts; words and characters of a text have the same length, together one."""
 
     info: ClassVar = PluginInfo("tfidf", "features", "counts weighted by how rare they are", input="tokens", quality="good")
@@ -41,24 +40,7 @@ class TfIdf:
                 raise ValueError(f"normalize={self.normalize} contradicts the last letter of smartirs={self.smartirs!r}")
             return self
 
-    def __init__(self, parameters: Parameters, surroundings: Surroundings, counted: Counted | None = None) -> None:
-        self.parameters = parameters
-        self._counted = counted
-
-    def fit(self, batches: Batches, most_features: int | None) -> None:
-        """See `contracts.Features`."""
-        self._counted = Counted.fit(batches, self.parameters, most_features)
-
-    @property
-    def counted(self) -> Counted:
-        """What was fitted."""
-        assert self._counted is not None, "not fitted"
-        return self._counted
-
-    @property
-    def num_features(self) -> int:
-        """See `contracts.Features`."""
-        return self.counted.width
+    parameters: Parameters
 
     def transform(self, batch: Batch) -> sparse.csr_array:
         """See `contracts.Features`."""
@@ -95,12 +77,3 @@ class TfIdf:
         weighed = counts.copy()
         weighed.data = values.astype(np.float32)
         return weighed
-
-    def save(self, folder: Path) -> None:
-        """See `contracts.Features`."""
-        self.counted.save(folder)
-
-    @classmethod
-    def load(cls, folder: Path, parameters: Parameters, surroundings: Surroundings) -> TfIdf:
-        """See `contracts.Features`."""
-        return cls(parameters, surroundings, Counted.load(folder))
