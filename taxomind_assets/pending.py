@@ -218,7 +218,9 @@ def growth_state(key: str, settings: Settings, inbox: Inbox, outputs: Outputs, i
     Raises:
         Fault: as `pending`.
     """
-    used = [indexes.current(key) or "", settings.for_taxonomy(key).growth.model_dump_json()]
+    from taxomind_assets.growth.normalise import KEY_VERSION
+
+    used = [indexes.current(key) or "", settings.for_taxonomy(key).growth.model_dump_json(), KEY_VERSION]
     used += [inbox.digest(key, kind) for kind in ("observations", "decisions", "revisions")]
     for table in ("classification.results", "taxonomy.retagged", "learning.corrections", "learning.centroids"):
         for part in outputs.parts(table, key):

@@ -227,7 +227,8 @@ class _Grouping:
 
     def __init__(self, forms: KnownForms, rejected: frozenset[str], words: Words) -> None:
         self._forms = forms
-        self.rejected = rejected
+        # A key in the log was made by the words of its day; under those of now the label may have another one.
+        self.rejected = rejected | {comparison_key(key, "", words) for key in rejected}
         self._words = words
         self._keys: dict[tuple[str, str], str] = {}
 

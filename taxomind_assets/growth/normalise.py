@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-#: Raised when a rule below changes; keys are made anew from labels, never stored alone.
+#: Raised when a rule below changes: candidates are looked for anew then. No key is stored without its label.
 KEY_VERSION: Final = "1"
 #: Between the segments of a key.
 SEGMENT: Final = "/"

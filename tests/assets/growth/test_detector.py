@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from taxomind_assets.growth.detector import Rules, detect
+from taxomind_assets.growth.normalise import Words
 from taxomind_assets.growth.observations import Observation
 from taxomind_assets.growth.placing import proposed_code
 from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
@@ -83,6 +84,15 @@ def test_a_rejected_label_is_never_proposed_in_any_spelling():
     rows = [*seen("Finances", 4), *seen("FINANCE", 4, start=4)]
     assert keys(rows) == ["finance"]
     assert keys(rows, rejected={"finance"}) == []
+
+
+def test_a_label_stays_rejected_when_a_taxonomy_gets_words_of_its_own():
+    """TL-KEY-5: the key in the log is that of an earlier day."""
+    rows = seen("Lexica")
+    words = Words.with_more({"lexica": "lexicon"}, ())
+    assert keys(rows, rejected={"lexica"}) == []
+    assert keys(rows, rules=Rules(words=words)) == ["lexicon"]
+    assert keys(rows, rules=Rules(words=words), rejected={"lexica"}) == []
 
 
 def test_a_text_counts_once_however_often_it_is_observed():
