@@ -101,8 +101,7 @@ def competitors(
         return np.full((b, count), ROOT, np.int32), np.zeros((b, count), np.float32)
     depth = np.where(stops == ROOT, 0, tree.depths[np.maximum(stops, 0)])
     at_leaf = (stops != ROOT) & tree.is_leaf[np.maximum(stops, 0)]
-    paths = tree.paths[route_.leaves]
-    below = np.take_along_axis(paths, np.minimum(depth, tree.depth - 1)[:, None, None], axis=2)[:, :, 0]
+    below = tree.paths[route_.leaves, np.minimum(depth, tree.depth - 1)[:, None]]
     under = (stops[:, None] == ROOT) | (tree.parents[np.maximum(below, 0)] == stops[:, None])
     found = np.where(at_leaf[:, None], route_.leaves, np.where(under, below, ROOT))
     found = np.where(found == stops[:, None], ROOT, found)
@@ -115,8 +114,7 @@ def competitors(
     values = masses.beside(stops, ordered)
     best = np.argsort(-values, axis=1, kind="stable")[:, :count]
     nodes, values = np.take_along_axis(ordered, best, axis=1), np.take_along_axis(values, best, axis=1)
-    missing = max(0, count - nodes.shape[1])
-    return (
-        np.pad(nodes, ((0, 0), (0, missing)), constant_values=ROOT).astype(np.int32),
-        np.pad(values, ((0, 0), (0, missing))).astype(np.float32),
-    )
+    if nodes.shape[1] == count:
+        return nodes.astype(np.int32), values
+    padding = (0, 0), (0, count - nodes.shape[1])
+    return np.pad(nodes, padding, constant_values=ROOT).astype(np.int32), np.pad(values, padding)
