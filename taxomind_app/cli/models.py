@@ -198,6 +198,7 @@ def list_(session: Session, *, taxonomy: Taxonomy = None) -> None:
     """List the versions of a taxonomy's models, the latest first, with those that failed."""
     from taxomind_app.cli.showing import dict_table
     from taxomind_assets.models.stored import write_versions
+    from taxomind_assets.taxonomy.versions import current_version
 
     place = ModelPlace(session, taxonomy)
     rows = write_versions(place.outputs, place.store, place.key).drop_columns(["manifest"]).to_pylist()
@@ -223,9 +224,15 @@ def list_(session: Session, *, taxonomy: Taxonomy = None) -> None:
     ]
     session.out.print(dict_table(shown))
     session.say("\n* in use. Figures are of the validation texts.")
+    now = current_version(place.outputs, place.key)
     for row in rows:
         if row["reason"]:
             session.say(f"  version {row['version']}: {row['reason']}")
+        elif row["promoted"] and row["taxonomy_version"] != now:
+            session.say(
+                f"  version {row['version']} is older than the taxonomy: codes that it does not know are left to the router; "
+                f"taxomind models train --taxonomy {place.key}"
+            )
 
 
 def show(session: Session, *, taxonomy: Taxonomy = None, version: Used = None) -> None:

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from taxomind_app.cli.init import _default_starter
 from taxomind_app.cli.main import main
 from taxomind_resources import llm
+from taxomind_resources.inbox import Inbox
+from taxomind_resources.settings import Settings
 from tests.resources.llm.chat_server import ChatServer, serving
 
 Call = Callable[..., Any]
@@ -77,6 +80,19 @@ def test_minimal_starter_is_shown_and_written_only_after_a_yes(call: Call, fresh
     assert "notes is ready" in done.out
     answer = call("--data", fresh, "classify", "-t", "notes", "bug: the login page loops", "--json")
     assert json.loads(answer.out)["code"] == "tech"
+
+
+@pytest.mark.parametrize(
+    ("texts", "starter"), [(0, "minimal"), (40, "minimal"), (99, "minimal"), (100, "texts"), (250, "texts")]
+)
+def test_without_a_choice_own_texts_count_from_a_hundred_on(tmp_path: Path, texts: int, starter: str) -> None:
+    """TL-START-2."""
+    inbox = Inbox(tmp_path, 0.0)
+    if texts:
+        inbox.put("k", "texts", ("text\n" + "".join(f"text number {i}\n" for i in range(texts))).encode(), "texts.csv")
+    assert _default_starter("k", None, inbox, Settings.model_validate({"data": tmp_path})) == (
+        "texts" if texts >= 100 else "minimal"
+    )
 
 
 def test_a_person_may_say_no(fresh: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,6 +113,13 @@ def test_a_promoted_version_takes_part_in_answers_and_can_be_taken_back(call, ow
     assert again["calibration_version"] == before["calibration_version"]
 
 
+def test_a_version_that_is_older_than_the_taxonomy_is_named(call, own_models, monkeypatch):
+    ModelStore(own_models).promote("living", 1)
+    assert "older than the taxonomy" not in call("--data", own_models, "models", "list").out
+    monkeypatch.setattr("taxomind_assets.taxonomy.versions.current_version", lambda outputs, key: "f" * 12)
+    assert "version 1 is older than the taxonomy" in call("--data", own_models, "models", "list").out
+
+
 def test_with_the_setting_off_a_promoted_version_does_not_vote(call, own_models, monkeypatch):
     before = json.loads(call("--data", own_models, "classify", "a zorblax", "--json").out)
     call("--data", own_models, "models", "promote", "1")
