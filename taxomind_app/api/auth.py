@@ -35,11 +35,13 @@ class Caller:
         token: id of the token; `anonymous` where none is asked for.
         tenants: tenants that may be named, the first one is the default; `*` = any.
         scopes: what may be done.
+        name: who is noted as the one who said so, when the request says nothing.
     """
 
     token: str
     tenants: tuple[str, ...]
     scopes: frozenset[str]
+    name: str = "anonymous"
 
     @property
     def default_tenant(self) -> str:
@@ -119,7 +121,7 @@ class Gate:
         token = next((item for item in found if item is not None), None)
         if token is None:
             raise Fault("unauthorized", "The token is not valid.")
-        return Caller(token.id, token.tenants, frozenset(token.scopes))
+        return Caller(token.id, token.tenants, frozenset(token.scopes), token.name)
 
 
 def slug_of_host(text: str) -> str:

@@ -60,7 +60,7 @@ def environment_tokens(service: ServiceSettings, environment: Mapping[str, str] 
     found = {}
     for secret in filter(None, (text.strip() for text in given)):
         digest = token_hash(secret)
-        found[digest] = Token(f"env-{digest[:8]}", "from the environment", digest, tenants, tuple(SCOPES), 0.0)
+        found[digest] = Token(f"env-{digest[:8]}", f"env-{digest[:8]}", digest, tenants, tuple(SCOPES), 0.0)
     return list(found.values())
 
 

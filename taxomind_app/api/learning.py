@@ -73,21 +73,25 @@ def learn(executor: Executor, job: Job) -> tuple[str, dict[str, Any]]:
         KeyboardInterrupt: the job was taken away.
     """
     from taxomind_app.api.executor import LEARN, Run
+    from taxomind_app.api.inbox_learning import INBOX
     from taxomind_app.api.restoring import corrections_name
 
     service, key = executor.service, job.stored_key
     if service.indexes.current(key) is None:
         raise Fault("index_missing", f"The taxonomy {job.taxonomy!r} has no index: its build did not succeed.")
     before = _held(executor, key)
-    with _scratch(executor, job) as folder:
-        file = folder / corrections_name(job)
-        taught = _sorted_out(executor, job, file)
-        if taught.usable:
-            service.inbox.put(key, "corrections", file)
-    if taught.usable:
+    is_inbox = bool(job.parameters.get(INBOX))
+    taught = Taught()
+    if not is_inbox:
+        with _scratch(executor, job) as folder:
+            file = folder / corrections_name(job)
+            taught = _sorted_out(executor, job, file)
+            if taught.usable:
+                service.inbox.put(key, "corrections", file)
+    if taught.usable or is_inbox:
         executor.run(job, Run("learning_pipe", LEARN))
     after = _held(executor, key)
-    applied = {held for held in after - before if held[0] in taught.ids}
+    applied = {held for held in after - before if is_inbox or held[0] in taught.ids}
     nodes = {code for _, code, _ in before ^ after}
     message = f"{len(applied):,} texts learned, {len(nodes):,} nodes touched."
     return message, _result(executor, job, taught, len(applied), len(nodes))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from taxomind_app.api.jobs import Service
     from taxomind_assets.classification.classifier import Classifier
     from taxomind_assets.learning.corrections import CorrectionRow
+    from taxomind_assets.learning.ledger import Ledger
     from taxomind_assets.learning.standing import StandingCorrections
     from taxomind_assets.learning.versions import Held
     from taxomind_assets.views.search import NodeSearch
@@ -122,14 +123,14 @@ class Resident:
             self._state = (*self._state[:2], self._corrections())
             return Taught(file, learned, taken_back, self._ready)
 
-    def rows(self) -> tuple[CorrectionRow, ...]:
-        """All rows of all files of corrections.
+    def ledger(self) -> Ledger:
+        """All rows of all files of corrections, by what they touch.
 
         Raises:
             Fault: as `ready`.
         """
         with self._lock:
-            return self._refreshed().standing.rows
+            return self._refreshed().standing.ledger
 
     def locked(self) -> threading.RLock:
         """Held over a decision that depends on what stands."""

@@ -87,7 +87,7 @@ class Sessions:
         token = self._token(token_id)
         if token is None or not end.isdigit() or int(end) < time.time():
             return None
-        return Session(Caller(token.id, token.tenants, frozenset(token.scopes)), self._signature("csrf", content))
+        return Session(Caller(token.id, token.tenants, frozenset(token.scopes), token.name), self._signature("csrf", content))
 
     def _token(self, token_id: str) -> Token | None:
         now = time.time()

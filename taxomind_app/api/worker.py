@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from taxomind_app.api.executor import Executor
+from taxomind_app.api.inbox_learning import ask_to_learn
 from taxomind_app.api.jobs import Service
 from taxomind_app.api.reconcile import close_run, reconcile, undo_effects
 from taxomind_resources.faults import Fault
@@ -171,6 +172,7 @@ class Worker:
                 beat = now
             if now - tidy > _RECONCILE_S:
                 reconcile(self.service, self.instance)
+                ask_to_learn(self.service, self.instance)
                 tidy = now
             if not self.step():
                 ended.wait(_IDLE_S)

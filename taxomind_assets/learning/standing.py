@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from taxomind_assets.classification.evidence_view import EvidenceView
-from taxomind_assets.learning.corrections import Correction, CorrectionRow, Settled, Translate, settle
+from taxomind_assets.learning.corrections import Correction, CorrectionRow, Settled, Translate
+from taxomind_assets.learning.ledger import Ledger
 from taxomind_assets.learning.versions import Held
 from taxomind_assets.views.texts import normalise
 
@@ -62,24 +63,31 @@ class StandingCorrections:
         rows = tuple(row for file in read for row in file.rows)
         return cls(tree, rows, translation_of(key, inbox, outputs, tree), chosen)
 
-    def with_rows(self, rows: Iterable[CorrectionRow]) -> StandingCorrections:
-        """These and more."""
-        return replace(self, rows=(*self.rows, *rows))
+    def with_rows(self, rows: Sequence[CorrectionRow]) -> StandingCorrections:
+        """These and more; what was settled is not settled again."""
+        found = replace(self, rows=(*self.rows, *rows))
+        found.__dict__["ledger"] = self.ledger.with_rows(rows)
+        return found
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The rows by what they touch."""
+        return Ledger(self.tree, self.translate, self.chosen).with_rows(self.rows)
 
     @cached_property
     def settled(self) -> Settled:
         """What became of each."""
-        return settle(self.rows, self.tree, self.translate, self.chosen)
+        return self.ledger.settled()
 
     @cached_property
     def applied(self) -> tuple[Correction, ...]:
         """Those that count."""
         return tuple(self.settled.applied)
 
-    @cached_property
+    @property
     def held(self) -> frozenset[Held]:
         """Those that count, as evidence holds them."""
-        return frozenset(Held(found.correction_id, found.code or "", found.text) for found in self.applied)
+        return self.ledger.held
 
     @cached_property
     def texts(self) -> frozenset[str]:

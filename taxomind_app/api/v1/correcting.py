@@ -16,6 +16,7 @@ from taxomind_app.api.v1.models import Contradictions, CorrectionBody, Correctio
 from taxomind_app.api.v1.shapes import answer_of, ref, rounded
 from taxomind_assets.learning.corrections import CorrectionRow, Status
 from taxomind_assets.learning.decisions import now_moment, taken_back, taught
+from taxomind_assets.learning.rows import derived_id
 from taxomind_assets.views.texts import clean
 from taxomind_resources.faults import Fault
 
@@ -41,7 +42,7 @@ def correct(key: Key, body: CorrectionsBody, called: Learning) -> dict[str, Any]
     with resident.locked():
         ready = resident.ready()
         _check_codes(ready, body.corrections)
-        rows = list(resident.rows())
+        ledger = resident.ledger()
         own: list[CorrectionRow] = []
         for item in body.corrections:
             annotator = " ".join((body.annotator or called.name).split())
@@ -49,7 +50,8 @@ def correct(key: Key, body: CorrectionsBody, called: Learning) -> dict[str, Any]
             if not text:
                 raise Fault("invalid_input", "There is no text to learn.", value=item.text, allowed="a text and its code")
             confirm = item.action == "confirm"
-            row = taught([*rows, *own], text, item.code, annotator, confirm=confirm, now=now_moment())
+            about = ledger.about(derived_id(text, (item.code,), annotator), annotator, text)
+            row = taught([*about, *own], text, item.code, annotator, confirm=confirm, now=now_moment())
             own.append(row._replace(source=_SOURCE))
         return _learned(resident.teach(own, "service"), [row.correction_id for row in own])
 
@@ -65,11 +67,11 @@ def withdraw(key: Key, correction_id: _CorrectionId, called: Learning) -> dict[s
     """Take a correction back; what was before it is restored exactly."""
     resident = called.resident(called.place(key))
     with resident.locked():
-        standing = {found.correction_id: found.status for found in resident.ready().standing.settled.corrections}
-        if correction_id not in standing:
+        if not resident.ledger().corrections.get(correction_id):
             next_step = f"GET /v1/taxonomies/{key}/corrections lists them."
             raise Fault("unknown_correction", "There is no such correction.", value=correction_id, next_step=next_step)
-        rows = taken_back(resident.rows(), {correction_id}, called.name, now=now_moment())
+        about = resident.ledger().rows.get(correction_id, ())
+        rows = taken_back(about, {correction_id}, called.name, now=now_moment())
         return _learned(resident.teach([row._replace(source=_SOURCE) for row in rows], "withdrawn"), [correction_id])
 
 

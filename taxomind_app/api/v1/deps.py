@@ -72,8 +72,8 @@ class Called:
 
     @property
     def name(self) -> str:
-        """Who is noted as the one who said so."""
-        return self.caller.token
+        """Who is noted as the one who said so, when the request does not say."""
+        return self.caller.name
 
 
 def allowing(scope: Scope) -> Callable[..., Called]:

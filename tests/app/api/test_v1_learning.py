@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 
 import pytest
+from dagster import DagsterInstance
+from dagster._daemon.types import DaemonHeartbeat
 
+from taxomind_app.api.inbox_learning import ask_to_learn
+from taxomind_app.api.worker import Worker
 from taxomind_assets.classification.classifier import Classifier
 from taxomind_assets.learning.standing import StandingCorrections, moved
 from taxomind_resources.inbox import Inbox
 from taxomind_resources.outputs import Outputs
 from taxomind_resources.settings import load_settings
+from taxomind_resources.token_store import TokenStore
+from tests.app.api.conftest import NoStop
 from tests.app.api.v1_service import PATH, answering, copied
 
 
@@ -36,6 +43,33 @@ def test_a_correction_is_on_the_disk_and_in_the_next_answer(service):
     assert found["learned"] == [{"correction_id": row["correction_id"], "code": "PT", "text": text}]
     assert found["correction_ids"] == [row["correction_id"]]
     assert found["evidence_version"]
+
+
+def test_the_token_is_the_annotator_when_none_is_named(service):
+    token, secret = TokenStore(service.data).create("coding team", ("local",), ("learn", "read"), None)
+    service.http.headers["Authorization"] = f"Bearer {secret}"
+    service.teach("an eel", "AF")
+    (row,) = service.get(f"{PATH}/corrections")["corrections"]
+    assert row["annotator"] == token.name == "coding team"
+
+
+def test_without_a_daemon_workers_learn_what_lies_in_the_inbox(service):
+    text = "an eel on the menu"
+    with DagsterInstance.ephemeral() as instance:
+        stores = service.app.state.service
+        worker = Worker(stores, instance, 1, NoStop())
+        assert ask_to_learn(stores, instance) == []
+        service.teach(text, "AF")
+        (job,) = ask_to_learn(stores, instance)
+        assert ask_to_learn(stores, instance) == []
+        assert worker.step()
+        done = stores.jobs.get(job.id)
+        assert (done.status, done.message) == ("completed", "1 texts learned, 1 nodes touched."), done.error
+        assert [row["text"] for row in stores.outputs.read("learning.corrections", "living").to_pylist()] == [text]
+        assert ask_to_learn(stores, instance) == []
+        service.teach(text, "PT")
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "SENSOR", "id", []))
+        assert ask_to_learn(stores, instance) == []
 
 
 def test_the_same_correction_again_changes_nothing(service):
