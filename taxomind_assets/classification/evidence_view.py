@@ -1,13 +1,13 @@
 """Evidence as an added view: what people said about other texts moves the answers to texts like them.
 
-Features are gains over what the node's own texts say, and fade in with the number of corrections of the node. What a node gains
-by chance is taken from it again (`evidence_chance`). Weights were chosen on nine public sets at once, with corrections for all
-leaves, for every other leaf, and for few. Single corrections count as neighbours, by vectors, characters and words, because
-kinds of texts within a node differ; their sum counts as a prototype that starts from the node's own texts, which weigh the more
-the more there are, because one correction may be wrong or odd (Snell et al., 2017, "Prototypical networks
-for few-shot learning", shrunk towards a prior mean). A vote of the nearest
-corrections weighs nodes against each other (Dudani, 1976, "The distance-weighted k-nearest-neighbor rule"). A kernel density of
-the corrections and further centroids added nothing beside these (measured).
+Features are gains over what the node's own texts say, and fade in with the number of corrections of the node, of which those
+count less that tell what its texts say already (`evidence_news`). What a node gains by chance is taken from it again
+(`evidence_chance`). Weights were chosen on nine public sets at once, with corrections for all leaves, for every other leaf, and
+for few. Single corrections count as neighbours, by vectors, characters and words, because kinds of texts within a node differ;
+their sum counts as a prototype that starts from the node's own texts, which weigh the more the more there are, because one
+correction may be wrong or odd (Snell et al., 2017, "Prototypical networks for few-shot learning", shrunk towards a prior mean).
+A vote of the nearest corrections weighs nodes against each other (Dudani, 1976, "The distance-weighted k-nearest-neighbor
+rule"). A kernel density of the corrections and further centroids added nothing beside these (measured).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from scipy import sparse
 from taxomind_assets.classification.added_views import Block, KnownBlocks
 from taxomind_assets.classification.evidence_blocks import SMALLEST_BLOCK, EvidenceBlock, block_starts
 from taxomind_assets.classification.evidence_chance import chance, plausibility, share_due
+from taxomind_assets.classification.evidence_news import news
 from taxomind_assets.classification.evidence_words import EvidenceWords, Postings
 from taxomind_assets.classification.fusion import FusionWeights
 from taxomind_assets.views.index import unit_rows
@@ -61,6 +62,8 @@ _NEIGHBOURS: Final = 10
 _STEEPNESS: Final = 8.0
 #: Similarities that are closer than this are the same but for rounding.
 _TIE: Final = np.float32(1e-6)
+#: Weight of corrections under which there are none, but for rounding.
+_NO_NEWS: Final = 0.01
 _GONE: Final = np.float32(-1.0)
 
 
@@ -118,14 +121,16 @@ class EvidenceView:
         for block in self._blocks:
             block.similarities(query.vectors, similar)
         characters = self._of_kind("character").similarities(query.texts, query.shortness)
-        words = self._of_kind("word").similarities(query.texts, query.shortness)
-        counts = np.repeat(self._groups.counts[:, None], len(query), axis=1)
+        words = self._of_kind("word").shared(query.texts, query.shortness)
+        counts = np.repeat(self._groups.news[:, None], len(query), axis=1)
         prototype = self._prototype(similar, known.whole[nodes], own)
         if own is not None:
             places, columns = own.nonzero()
             similar[places, columns] = _GONE
-            characters[columns, places] = words[columns, places] = 0
-            counts -= self._own_of_groups(own)
+            characters[columns, places] = 0
+            words = words - words.multiply(own.T)
+            counts -= self._own_of_groups(own, self._groups.row_news)
+            counts[counts < _NO_NEWS] = 0
         fade = counts / (counts + np.float32(_HALF))
         best = known.best_text[nodes]
         nearest = self._nearest(similar)
@@ -134,7 +139,7 @@ class EvidenceView:
         found = {
             NEAREST: np.maximum(nearest - best, 0) * fade,
             CHARACTERS: np.maximum(nearest_characters - own_characters, 0) * fade,
-            WORDS: self._nearest(words.T) * fade,
+            WORDS: self._nearest_of_shared(words) * fade,
             PROTOTYPE: prototype * fade,
             VOTE: self._vote(np.ascontiguousarray(similar.T) + characters) * fade,
             BOTH: np.maximum(nearest, best) * nearest_characters * fade,
@@ -156,17 +161,17 @@ class EvidenceView:
             sums[self._groups.place[block.nodes]] += block.sums(similar)
         squares = np.repeat(self._groups.squares[:, None], similar.shape[1], axis=1)
         if own is not None:  # equal texts have equal vectors, so taking one out is a matter of numbers
-            gone = self._own_of_groups(own)
+            gone = self._own_of_groups(own, np.ones(len(self.rows), np.float32))
             squares -= 2 * gone * (sums + own_texts * whole) - gone**2
             sums -= gone
         lengths: NDArray[np.float32] = np.sqrt(np.maximum(squares, np.float32(1e-6)))
         return np.asarray((sums + own_texts * whole) / lengths - whole, np.float32)
 
-    def _own_of_groups(self, own: sparse.csr_array) -> NDArray[np.float32]:
-        """Marked rows of each node, float32[g, b]."""
+    def _own_of_groups(self, own: sparse.csr_array, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Weights, float32[e], of the marked rows of each node, float32[g, b]."""
         rows, columns = own.nonzero()
         marked: NDArray[np.float32] = np.zeros((self._groups.nodes.size, own.shape[1]), np.float32)
-        np.add.at(marked, (self._group[rows], columns), 1)
+        np.add.at(marked, (self._group[rows], columns), weights[rows])
         return marked
 
     def _nearest(self, similar: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -177,12 +182,19 @@ class EvidenceView:
             found[places] = np.maximum(found[places], block.maxima(similar))
         return found
 
+    def _nearest_of_shared(self, similar: sparse.csr_array) -> NDArray[np.float32]:
+        """As `_nearest`; `similar` is float32 sparse [b, e]."""
+        found = np.zeros((self._groups.nodes.size, similar.shape[0]), np.float32)
+        texts = np.repeat(np.arange(similar.shape[0]), np.diff(similar.indptr))
+        np.maximum.at(found.ravel(), self._group[similar.indices] * similar.shape[0] + texts, similar.data)
+        return found
+
     def _vote(self, similar: NDArray[np.float32]) -> NDArray[np.float32]:
         """Share of the nearest corrections that speak for each node, float32[g, b]; `similar` is float32[b, e]."""
         size, rows = similar.shape
         count = min(_NEIGHBOURS, rows)
         last = np.partition(similar, rows - count, axis=1)[:, rows - count]
-        texts, places = np.nonzero(similar >= (last - _TIE)[:, None])
+        texts, places = np.divmod(np.flatnonzero(similar >= (last - _TIE)[:, None]), rows)
         values = similar[texts, places]
         # Equally near corrections share the last places, so that their order does not matter.
         tied = values <= (last + _TIE)[texts]
@@ -252,6 +264,8 @@ class _Groups:
         counts: float32[g], corrections of each.
         squares: float32[g], squared length of each prototype.
         own_texts: float32[g], weight of the node's own texts in it, in corrections.
+        news: float32[g], corrections of each, less where they tell what its texts say already.
+        row_news: float32[e], the same of each correction.
     """
 
     nodes: NDArray[np.int64]
@@ -259,6 +273,8 @@ class _Groups:
     counts: NDArray[np.float32]
     squares: NDArray[np.float32]
     own_texts: NDArray[np.float32]
+    news: NDArray[np.float32]
+    row_news: NDArray[np.float32]
 
     @classmethod
     def of(cls, rows: EvidenceRows, base: BaseViews) -> _Groups:
@@ -269,11 +285,14 @@ class _Groups:
         owners = place[rows.nodes]
         counts = np.bincount(owners, minlength=nodes.size).astype(np.float32)
         squares = _squares(_sums(rows, owners, nodes.size), nodes, base)
-        return cls(nodes, place, counts, squares, _own_texts(nodes, base))
+        row_news = news(rows.vectors, rows.nodes, base)
+        told = np.bincount(owners, row_news, nodes.size).astype(np.float32)
+        return cls(nodes, place, counts, squares, _own_texts(nodes, base), told, row_news)
 
     def grown(self, rows: EvidenceRows, base: BaseViews) -> _Groups:
         """The nodes after some rows more."""
-        added = rows.nodes[int(self.counts.sum()) :]
+        known = self.row_news.size
+        added = rows.nodes[known:]
         fresh = np.unique(added[self.place[added] < 0])
         nodes, place = np.concatenate((self.nodes, fresh)), self.place.copy()
         place[fresh] = np.arange(self.nodes.size, nodes.size, dtype=np.int32)
@@ -283,7 +302,11 @@ class _Groups:
         for node in np.unique(added).tolist():
             total = rows.vectors[np.flatnonzero(rows.nodes == node)].sum(axis=0, keepdims=True)
             squares[place[node]] = _squares(total, np.array([node]), base)[0]
-        return _Groups(nodes, place, counts, squares, np.concatenate((self.own_texts, _own_texts(fresh, base))))
+        own_texts = np.concatenate((self.own_texts, _own_texts(fresh, base)))
+        row_news = news(rows.vectors[known:], added, base)
+        told = np.concatenate((self.news, np.zeros(fresh.size, np.float32)))
+        np.add.at(told, place[added], row_news)
+        return _Groups(nodes, place, counts, squares, own_texts, told, np.concatenate((self.row_news, row_news)))
 
 
 def _own_texts(nodes: NDArray[np.int64], base: BaseViews) -> NDArray[np.float32]:

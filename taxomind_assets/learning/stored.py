@@ -95,8 +95,8 @@ def evidence_of_rows(rows: pa.Table, dimensions: int, codes: Collection[str]) ->
 
 def vectors_of_rows(rows: pa.Table, dimensions: int) -> NDArray[np.float32]:
     """The column `vector` as float32[e, d]."""
-    values: NDArray[np.float32] = np.from_dlpack(rows["vector"].combine_chunks().flatten())  # `to_numpy` loads pandas
-    return values.reshape(-1, dimensions)
+    values = np.from_dlpack(rows["vector"].combine_chunks().flatten())  # `to_numpy` loads pandas
+    return np.asarray(values, np.float32).reshape(-1, dimensions)
 
 
 def evidence_rows(ids: list[str], codes: list[str], texts: list[str], vectors: NDArray[np.float32]) -> pa.Table:
