@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 
 from taxomind_assets.classification.added_views import KnownBlocks
+from taxomind_assets.classification.evidence_news import news
 from taxomind_assets.classification.evidence_rows import EvidenceRows
 from taxomind_assets.classification.evidence_view import EvidenceView
 from taxomind_assets.classification.queries import Query
@@ -66,7 +67,8 @@ def test_features_are_those_of_their_definition(scorer: Scorer, view: EvidenceVi
         node = scorer.tree.position[code]
         rows = [i for i, told in enumerate(view.rows.codes) if told == code]
         root = np.sqrt(scorer.base.own_texts[node])
-        fade = len(rows) / (len(rows) + 1.0)
+        told = news(view.rows.vectors[rows], view.rows.nodes[rows], scorer.base).sum()
+        fade = told / (told + 1.0)
         vectors = view.rows.vectors[rows]
         nearest = np.maximum((vectors @ query.vectors.T).max(axis=0), 0)
         expected = fade * np.maximum(nearest - base.best_text[node], 0)
@@ -79,6 +81,15 @@ def test_features_are_those_of_their_definition(scorer: Scorer, view: EvidenceVi
     assert found["evidence_words"][scorer.tree.position["5230"], 0] > 0.3
     untouched = scorer.tree.position["1420"]
     assert all((values[untouched] == 0).all() for values in found.values())
+
+
+def test_what_the_texts_of_a_node_say_already_is_less_news(scorer: Scorer, embedder: Embedder) -> None:
+    node, other = scorer.tree.position["5230"], scorer.tree.position["2611"]
+    vectors = scorer.index.whole_vectors[[node, node]]
+    known, corrected = news(vectors, np.array([node, other]), scorer.base)
+    assert known == pytest.approx(1 - 0.8 * (1 - 1 / scorer.base.own_texts[node]))
+    assert corrected == 1
+    assert known < 1
 
 
 def test_votes_of_a_text_sum_to_one(scorer: Scorer, view: EvidenceView, embedder: Embedder) -> None:
