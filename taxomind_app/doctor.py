@@ -108,14 +108,15 @@ def waiting_for(settings: Settings, key: str) -> list[str]:
         found = place.pending(key)
     except Fault as fault:
         return [fault.what]
-    stale = [f"reclassification of {len(batches)} files"] if (batches := place.stale(key)) else []
-    return [name for name, digest in _asked(found) if digest] + stale + list(found.waiting)
+    files = len(place.stale(key))
+    stale = [f"reclassification of {files} file{'s' if files > 1 else ''}"] if files else []
+    nightly = ["a newer report"] if found.stale_report else []
+    return [name for name, digest in _asked(found) if digest] + nightly + stale + list(found.waiting)
 
 
 def _asked(found: Pending) -> list[tuple[str, str]]:
     """What a taxonomy may wait for, and the digest of what asks for it."""
-    report = found.report or found.stale_report
-    return [("build", found.build), ("corrections", found.corrections), ("texts", found.texts), ("report", report)]
+    return [("build", found.build), ("corrections", found.corrections), ("texts", found.texts), ("report", found.report)]
 
 
 def _made(name: str, check: Callable[[], tuple[Status, str, str]]) -> Check:
@@ -290,13 +291,16 @@ def _sensors(place: _Place) -> tuple[Status, str, str]:
 
 
 def _pending(place: _Place) -> tuple[Status, str, str]:
-    waiting = []
+    waiting, older = list[str](), list[str]()
     for key in place.keys:
         found = place.pending(key)
         waiting += [f"{key}: {name}" for name, digest in _asked(found) if digest]
+        older += [key] if found.stale_report else []
     if waiting:
         return "warn", f"not dealt with yet: {_listed(waiting)}", "A running daemon does it within a minute; else: taxomind ui"
-    return "ok", f"the inputs of {_taxonomies(place.keys)} are dealt with", ""
+    # Nobody need do anything: the nightly schedule does.
+    nightly = f"; reports are made anew at night: {_listed(older)} (now: taxomind report --rebuild)" if older else ""
+    return "ok", f"the inputs of {_taxonomies(place.keys)} are dealt with{nightly}", ""
 
 
 def _stale(place: _Place) -> tuple[Status, str, str]:

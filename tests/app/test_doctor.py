@@ -189,6 +189,16 @@ def test_waiting_for_names_what_a_taxonomy_lacks(own: Path) -> None:
     assert doctor.waiting_for(load_settings(own), "living") == ["report"]
 
 
+def test_a_report_that_the_night_makes_anew_is_no_warning(own: Path) -> None:
+    from taxomind_resources.settings import load_settings
+
+    (own / "settings.toml").write_text("[routing]\naccuracy_target = 0.7\n")
+    found = _checks(own)["inputs"]
+    assert found.status == "ok"
+    assert "reports are made anew at night: living" in found.detail
+    assert "a newer report" in doctor.waiting_for(load_settings(own), "living")
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"), [(-1, "0 s"), (59, "59 s"), (180, "3 minutes"), (7_200, "2 hours"), (260_000, "3 days")]
 )

@@ -104,7 +104,7 @@ def test_answers_that_are_older_than_what_was_learned_are_listed_and_given_again
     learn("a parrot that talks", "PT")
     assert stale() == [{"source_file": "texts.csv", "because": ["evidence"]}]
     shown = call("--data", own, "taxonomy", "list", "--json")
-    assert "reclassification of 1 files" in json.loads(shown.out)[0]["waits_for"]
+    assert "reclassification of 1 file" in json.loads(shown.out)[0]["waits_for"]
     called = call("--data", own, "classify", "--stale", "--json")
     assert called.code == 0, called.err
     assert [(row["file"], row["because"]) for row in json.loads(called.out)["answered_again"]] == [("texts.csv", ["evidence"])]
