@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from taxomind_assets.models.registry import registry
@@ -103,6 +105,13 @@ def test_what_a_file_may_not_say_is_refused(read, content, code, phrase):
         read(content)
     assert raised.value.code == code
     assert phrase in raised.value.render()
+
+
+def test_the_file_of_the_documentation_is_one(read):
+    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text(encoding="utf-8")
+    run = read(page.split("```yaml\n")[1].split("```")[0])
+    assert (run.taxonomy, run.export, run.config["max_texts"]) == ("news", True, 2000)
+    assert spec_of(run).classifier.parameters["batch_size"] == 16
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
