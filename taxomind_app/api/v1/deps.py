@@ -18,6 +18,7 @@ from taxomind_app.api.resident import Resident
 from taxomind_app.api.sessions import check_csrf, check_origin, session_of
 from taxomind_resources.token_store import Scope
 
+CLASSIFY = "/v1/classify"
 _BEARER = HTTPBearer(auto_error=False, scheme_name="HTTPBearer", description="A token, see `taxomind token create`.")
 Key = Annotated[str, Path(min_length=1, max_length=200, description="key of a taxonomy")]
 Tenant = Annotated[str, Query(max_length=1000, description="tenant; none = the first of the token")]
@@ -39,7 +40,9 @@ def calling(request: Request, credentials: Annotated[HTTPAuthorizationCredential
             check_origin(request)
         caller = gate.caller(credentials.credentials if credentials else None)
     request.state.token = caller.token
-    request.app.state.rates.check(caller.token, reads=request.method in {"GET", "HEAD"})
+    # What is answered at once starts no work, whatever its method.
+    is_answer = request.method in {"GET", "HEAD"} or request.url.path == CLASSIFY
+    request.app.state.rates.check(caller.token, reads=is_answer)
     return caller
 
 
