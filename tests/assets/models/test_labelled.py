@@ -85,6 +85,20 @@ def test_a_group_is_no_part_of_the_text(read):
     assert settled.table["text"].to_pylist()[0] == "cat 0"
 
 
+def test_rows_of_one_group_are_drawn_into_one_split(tree, tmp_path):
+    inbox = Inbox(tmp_path, 0)
+    content = "text,thread,code\n" + "".join(f"cat number {i},g{i % 8},cat\n" for i in range(64))
+    inbox.put("things", "labelled", content.encode(), "texts.csv")
+    settings = Settings.model_validate({"data": tmp_path, "models": {"group_column": "thread"}})
+    gathered = gather(tree, inbox.files("things", "labelled"), settings, lambda rows: None)
+    found = settle(tree, gathered, Shares(0.25, 0.25, 3)).table.to_pylist()
+    groups = {}
+    for row in found:
+        groups.setdefault(int(row["text"].split()[-1]) % 8, set()).add(row["split"])
+    assert all(len(splits) == 1 for splits in groups.values())
+    assert {next(iter(splits)) for splits in groups.values()} == {"train", "validation", "test"}
+
+
 def test_json_lines_say_split_and_group_too(read):
     content = '{"text": "a cat", "code": "cat", "split": "test", "group": "g"}\n{"text": "a dog", "code": "dog"}\n'
     settled, refused = read(content, "texts.jsonl")
