@@ -109,7 +109,7 @@ def test_every_route_needs_a_token(service):
     own = [(path, method) for path, methods in paths.items() if path.startswith("/v1") for method in methods]
     assert len(own) >= 16
     for path, method in own:
-        plain = path.format(key="living", code="AB", candidate="x", correction_id="x", decision_id="x")
+        plain = path.format(key="living", code="AB", candidate="x", correction_id="x", decision_id="x", job_id="x")
         answer = service.http.request(method, plain, headers={"Authorization": ""}, json={})
         assert service.problem(answer) == (401, "unauthorized"), path
 
