@@ -77,7 +77,8 @@ def short_texts(settings: Settings, count: int, languages: Container[str | None]
 
 def build(tree: Taxonomy, embedder: Embedder) -> NodeIndex:
     """The index of a taxonomy."""
-    texts = [text for view in VIEWS for text in node_texts(tree)[view]]
+    views = node_texts(tree)
+    texts = [text for view in VIEWS for text in views[view]]
     return build_index(tree, texts, embedder.embed([text.text for text in texts], "document"), embedder)
 
 
