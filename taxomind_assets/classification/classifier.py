@@ -10,17 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from taxomind_assets.classification.answers import Answers, answers_table
 from taxomind_assets.classification.calibration import Calibration, Masses, masses
+from taxomind_assets.classification.crosslingual import check_student
 from taxomind_assets.classification.decisions import Decisions
 from taxomind_assets.classification.evidence_rows import EvidenceRows
 from taxomind_assets.classification.evidence_view import EvidenceView
 from taxomind_assets.classification.exact_evidence import answer_by_evidence
 from taxomind_assets.classification.gate import decide_by_gate
+from taxomind_assets.classification.given_texts import check_codes, check_vectors, checked_texts
 from taxomind_assets.classification.routing import Route, route
 from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.classification.stopping import force_leaf, stop_by_mass
@@ -29,34 +31,27 @@ from taxomind_assets.learning.evidence import Evidence
 from taxomind_assets.models.voting import ModelVotes, Vote
 from taxomind_assets.views.adaptation import adapted_embedder
 from taxomind_assets.views.index import NodeIndex
-from taxomind_assets.views.texts import clean
 from taxomind_resources.arrow_arrays import repeated_text
 from taxomind_resources.crosslingual.lazy import open_student
 from taxomind_resources.embedding.runtimes import available_cores
-from taxomind_resources.faults import Fault
 from taxomind_resources.index_store import IndexStore
 from taxomind_resources.products import BATCH
 from taxomind_resources.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from taxomind_assets.classification.fitting import Fitted
+    from taxomind_assets.classification.given_texts import Texts
     from taxomind_assets.taxonomy.tree import Taxonomy
     from taxomind_resources.embedding import Embedder
-
-    Texts: TypeAlias = str | Sequence[str] | pd.DataFrame | pa.Table
 
 #: Floats that one block of scores may hold; a block then stays in the processor's cache and memory stays flat.
 _BLOCK_FLOATS: Final = 1 << 21
 _LARGEST_BLOCK: Final = 512
 #: Characters of one block; counting the n-grams of long texts takes about 200 bytes for each.
 _BLOCK_CHARACTERS: Final = 1 << 18
-
-
-_TEXTS: Final = "a string, a list of strings, or a table with a column `text`"
 
 
 class Classifier:
@@ -179,7 +174,7 @@ class Classifier:
             Fault: `invalid_input` when a text is empty, a code is not in the taxonomy, or one has no counterpart.
         """
         cleaned = checked_texts(list(texts))
-        _check_codes(cleaned, codes, self.tree)
+        check_codes(cleaned, codes, self.tree)
         if not cleaned or not self.settings.scoring.use_updated_evidence:
             return self
         vectors = self.embedder.embed(cleaned, "query")
@@ -233,7 +228,7 @@ class Classifier:
             Fault: `invalid_input` or `missing_column` when there are no texts in `texts`, or `vectors` has another shape.
         """
         cleaned = checked_texts(texts)
-        _check_vectors(vectors, (len(cleaned), self.index.vectors.shape[1]))
+        check_vectors(vectors, (len(cleaned), self.index.vectors.shape[1]))
         return self.table(cleaned, self.answers(cleaned, vectors))
 
     def table(self, texts: Sequence[str], answers: Answers) -> pa.Table:
@@ -292,7 +287,7 @@ class Classifier:
             Fault: as `classify`.
         """
         cleaned = checked_texts(texts)
-        _check_vectors(vectors, (len(cleaned), self.index.vectors.shape[1]))
+        check_vectors(vectors, (len(cleaned), self.index.vectors.shape[1]))
         query = self.scorer.query(self.embedder.embed(cleaned, "query") if vectors is None else vectors, cleaned)
         return self.masses(self.scorer.logits(query), query.trusted)
 
@@ -370,59 +365,6 @@ class Classifier:
         from taxomind_assets.classification.explain import explain
 
         return explain(self, text)
-
-
-def checked_texts(texts: Texts) -> list[str]:
-    """The texts as they are embedded: of one string, of several, or of the column `text` of a table.
-
-    Raises:
-        Fault: `invalid_input` when `texts` is something else.
-    """
-    given: Any = [texts] if isinstance(texts, str) else texts
-    if hasattr(given, "columns"):  # a pandas or Arrow table
-        names = list(getattr(given, "column_names", given.columns))
-        if "text" not in names:
-            raise Fault("missing_column", "The table has no column of texts.", value=names, allowed="a column named text")
-        column = given["text"]
-        given = column.to_pylist() if hasattr(column, "to_pylist") else column.tolist()
-    if not isinstance(given, Sequence) or isinstance(given, bytes):
-        raise Fault("invalid_input", "These are no texts.", value=type(texts).__name__, allowed=_TEXTS)
-    for place, text in enumerate(given):
-        if not isinstance(text, str):
-            raise Fault("invalid_input", f"Text {place} is of type {type(text).__name__}.", value=text, allowed=_TEXTS)
-    return [clean(text) for text in given]
-
-
-def check_student(classifier: Classifier) -> None:
-    """Refuse probabilities that were fitted beside another student.
-
-    Raises:
-        Fault: `index_stale`.
-    """
-    own = classifier.student.spec.version if classifier.student else ""
-    fitted = classifier.calibration.student
-    if own != fitted:
-        raise Fault(
-            "index_stale",
-            "The index was made with another cross-lingual student than the configured one.",
-            value=f"scoring.crosslingual = {classifier.settings.scoring.crosslingual!r} ({own or 'none'})",
-            allowed=f"{fitted or 'none'}, as the index was made",
-        )
-
-
-def _check_codes(texts: Sequence[str], codes: Sequence[str], tree: Taxonomy) -> None:
-    if len(texts) != len(codes):
-        raise Fault("invalid_input", f"{len(codes)} codes for {len(texts)} texts.", value=len(codes), allowed=str(len(texts)))
-    unknown = [code for code in codes if code not in tree.position]
-    if unknown:
-        raise Fault("invalid_input", "There is no such code.", value=unknown[0], allowed=f"a code of {tree.key}")
-    if not all(texts):
-        raise Fault("invalid_input", "Nothing can be learned from an empty text.", value=list(texts).index(""), allowed="texts")
-
-
-def _check_vectors(vectors: NDArray[np.float32] | None, shape: tuple[int, int]) -> None:
-    if vectors is not None and vectors.shape != shape:
-        raise Fault("invalid_input", "The vectors do not fit the texts.", value=vectors.shape, allowed=str(shape))
 
 
 @cache

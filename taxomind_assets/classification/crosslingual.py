@@ -18,11 +18,13 @@ from taxomind_assets.classification.fusion import FusionWeights
 from taxomind_assets.classification.row_maxima import RowMaxima
 from taxomind_assets.views.index import unit_rows
 from taxomind_assets.views.texts import node_texts
+from taxomind_resources.faults import Fault
 from taxomind_resources.products import BATCH, RowProducts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from taxomind_assets.classification.classifier import Classifier
     from taxomind_assets.classification.queries import Query
     from taxomind_assets.views.index import NodeIndex
     from taxomind_resources.crosslingual.lazy import LazyStudent
@@ -160,3 +162,20 @@ def _spread(values: NDArray[np.float32], columns: NDArray[np.int64], size: int) 
     spread = np.zeros((values.shape[0], size), np.float32)
     spread[:, columns] = values
     return spread
+
+
+def check_student(classifier: Classifier) -> None:
+    """Refuse probabilities that were fitted beside another student.
+
+    Raises:
+        Fault: `index_stale`.
+    """
+    own = classifier.student.spec.version if classifier.student else ""
+    fitted = classifier.calibration.student
+    if own != fitted:
+        raise Fault(
+            "index_stale",
+            "The index was made with another cross-lingual student than the configured one.",
+            value=f"scoring.crosslingual = {classifier.settings.scoring.crosslingual!r} ({own or 'none'})",
+            allowed=f"{fitted or 'none'}, as the index was made",
+        )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from taxomind_assets.classification.given_texts import checked_texts
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ def explain(classifier: Classifier, text: str) -> dict[str, Any]:
         difference; they add up to `logit_difference`), `nearest_text` (the chosen node's text nearest to the query) and
         `nearest_correction` (code, text, similarity: the nearest corrected text at or below the chosen node, or None).
     """
-    from taxomind_assets.classification.classifier import checked_texts
-
     cleaned = checked_texts([text])[0]
     vectors = classifier.embedder.embed([cleaned], "query")
     answers = classifier.answers([cleaned], vectors)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from taxomind_assets.classification.classifier import Classifier, check_student
-from taxomind_assets.classification.crosslingual import OWN_TEXT, PATH, TEXT, VIEWS, WHOLE
+from taxomind_assets.classification.classifier import Classifier
+from taxomind_assets.classification.crosslingual import OWN_TEXT, PATH, TEXT, VIEWS, WHOLE, check_student
 from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.pending import embedding_digest
 from taxomind_assets.taxonomy.tree import NodeText, Taxonomy
