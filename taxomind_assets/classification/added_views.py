@@ -69,7 +69,7 @@ class KnownBlocks:
     Args:
         best_text: float32[n, b], best cosine among all texts of each node.
         words: gives a lexical view by name, float32[n, b] (see `base_views.LEXICAL`), scaled by the texts' shortness.
-        whole_vectors: float32[n, d], unit rows.
+        whole: gives the cosines of vectors float32[b, d] with the whole vectors of the nodes, float32[n, b].
         query: the query.
         total: float32[n, b], the logits that the views before this one give: those of vectors, and of the student if there is
             one; do not change it.
@@ -79,14 +79,14 @@ class KnownBlocks:
         self,
         best_text: NDArray[np.float32],
         words: Callable[[str], NDArray[np.float32]],
-        whole_vectors: Callable[[], NDArray[np.float32]],
+        whole: Callable[[NDArray[np.float32]], NDArray[np.float32]],
         query: Query,
         total: NDArray[np.float32],
     ) -> None:
         self.best_text = best_text
         self.total = total
         self._words = words
-        self._whole_vectors = whole_vectors
+        self._whole = whole
         self._query = query
         self.asked: dict[str, NDArray[np.float32]] = {}
 
@@ -99,7 +99,7 @@ class KnownBlocks:
     @cached_property
     def whole(self) -> NDArray[np.float32]:
         """Cosines with the whole vectors of the nodes, float32[n, b]; do not change it."""
-        return self._whole_vectors() @ self._query.vectors.T
+        return self._whole(self._query.vectors).copy()  # the next product may overwrite it
 
 
 class AddedView(Protocol):

@@ -72,6 +72,11 @@ class BaseViews:
         self._frequencies: dict[Grams, tuple[NDArray[np.int64], int]] = {}
         self._mixed: dict[tuple[float, float], sparse.csr_array] = {}
 
+    @cached_property
+    def whole(self) -> RowProducts:
+        """Cosines with the whole vectors of the nodes, float32[n, b]; unlike NumPy's, on the calling thread's core alone."""
+        return RowProducts(self.index.whole_vectors)
+
     def context(self, whole: float, path: float) -> sparse.csr_array:
         """Whole and path view by these weights, out of the similarities of the single texts, float32 sparse [n, m].
 

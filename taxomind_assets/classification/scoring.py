@@ -221,7 +221,9 @@ class Scorer:
         return total
 
     def _known(self, query: Query, best: NDArray[np.float32], total: NDArray[np.float32]) -> KnownBlocks:
-        return KnownBlocks(best, lambda name: self.words(name, query.texts), lambda: self.index.whole_vectors, query, total)
+        return KnownBlocks(
+            best, lambda name: self.words(name, query.texts), lambda vectors: self.base.whole(vectors), query, total
+        )
 
     def _added_blocks(self, query: Query, known: KnownBlocks) -> Iterator[tuple[str, Block]]:
         for view in self.further:

@@ -52,7 +52,7 @@ def view(scorer: Scorer, evidence: Evidence) -> EvidenceView:
 def known(scorer: Scorer, query: Query) -> KnownBlocks:
     best = scorer.features(query)["best_text"].values
     total = scorer.logits(query)
-    return KnownBlocks(best, lambda name: scorer.words(name, query.texts), lambda: scorer.index.whole_vectors, query, total)
+    return KnownBlocks(best, lambda name: scorer.words(name, query.texts), scorer.base.whole, query, total)
 
 
 def features(view: EvidenceView, scorer: Scorer, query: Query, own: sparse.csr_array | None = None) -> dict[str, np.ndarray]:
