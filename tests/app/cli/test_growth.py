@@ -122,17 +122,6 @@ def test_review_adds_one_and_skips_the_other_and_undo_restores_the_file(growth, 
     assert json.loads(growth("history", "--json").out)[2]["state"] == "undone"
 
 
-def test_a_candidate_gets_another_name_and_is_asked_again_for_one_that_was_rejected(growth, wished):
-    assert growth("reject", "Bugs").code == 0
-    called = growth("review", stdin=b"n\nBugs\nCreepers\nname\n\n")
-    assert called.code == 0, called.err
-    assert "was rejected" in called.err
-    made = [(row["action"], row["label"]) for row in json.loads(growth("history", "--json").out)]
-    # The second candidate got an empty name: it is skipped.
-    assert made == [("skip", "Reptiles"), ("name_as_different", "Insects"), ("reject_unattended", "Bugs")]
-    assert b"Creepers" in taxonomy(wished)
-
-
 def test_a_missing_parent_is_shown_as_new_and_figures_say_what_is_wanted(growth, wished):
     put_wishes(wished, "Money, Tax", REPTILES)
     file = wished / "inbox" / "living" / "observations" / "Money, Tax.jsonl"
