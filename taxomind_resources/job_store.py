@@ -35,8 +35,9 @@ BUILDS: Final = ("taxonomies", "build", "enrich")
 #: Kinds of which one at a time may change a taxonomy, in the order in which they were asked for.
 CHANGES: Final = (*BUILDS, "learn")
 
+# Dagster has a table `jobs` of its own, and may share the database.
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS jobs (
+CREATE TABLE IF NOT EXISTS service_jobs (
   seq {counter}, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, status TEXT NOT NULL,
   tenant TEXT NOT NULL, taxonomy TEXT NOT NULL, stored_key TEXT NOT NULL, token TEXT NOT NULL,
   message TEXT NOT NULL, error TEXT, error_code TEXT, rows INTEGER NOT NULL, done INTEGER NOT NULL,
@@ -45,10 +46,10 @@ CREATE TABLE IF NOT EXISTS jobs (
   created_at DOUBLE PRECISION NOT NULL, updated_at DOUBLE PRECISION NOT NULL, started_at DOUBLE PRECISION,
   completed_at DOUBLE PRECISION, failed_at DOUBLE PRECISION, canceled_at DOUBLE PRECISION, expired_at DOUBLE PRECISION
 );
-CREATE INDEX IF NOT EXISTS jobs_open ON jobs (status, seq);
-CREATE INDEX IF NOT EXISTS jobs_batch ON jobs (stored_key, batch_id) WHERE batch_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS jobs_idempotency ON jobs (token, idempotency_key) WHERE idempotency_key IS NOT NULL;
-CREATE TABLE IF NOT EXISTS workers (
+CREATE INDEX IF NOT EXISTS service_jobs_open ON service_jobs (status, seq);
+CREATE INDEX IF NOT EXISTS service_jobs_batch ON service_jobs (stored_key, batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS service_jobs_idempotency ON service_jobs (token, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE TABLE IF NOT EXISTS service_workers (
   id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL,
   started_at DOUBLE PRECISION NOT NULL, heartbeat_at DOUBLE PRECISION NOT NULL
 );
@@ -165,17 +166,17 @@ class JobStore:
             values["parameters"] = json.dumps(dict(job.parameters))
             names = ", ".join(values)
             marks = ", ".join(f":{name}" for name in values)
-            db.execute(f"INSERT INTO jobs ({names}) VALUES ({marks})", values)  # noqa: S608 (names of our own columns)
+            db.execute(f"INSERT INTO service_jobs ({names}) VALUES ({marks})", values)  # noqa: S608 (names of our own columns)
             return self._got(db, job.id), True
 
     def get(self, job_id: str) -> Job | None:
         """A job by its id."""
         with self.database.reading() as db:
-            return _job(db.execute("SELECT * FROM jobs WHERE id = :id", {"id": job_id}).fetchone())
+            return _job(db.execute("SELECT * FROM service_jobs WHERE id = :id", {"id": job_id}).fetchone())
 
     def open_jobs(self, *, stored_key: str | None = None, kinds: Sequence[str] = KINDS) -> list[Job]:
         """Jobs that are pending or running, in the order in which they were asked for."""
-        query = f"SELECT * FROM jobs WHERE status IN ('pending', 'running') AND kind IN ({_listed(kinds)})"  # noqa: S608 (our own names)
+        query = f"SELECT * FROM service_jobs WHERE status IN ('pending', 'running') AND kind IN ({_listed(kinds)})"  # noqa: S608 (our own names)
         values = {}
         if stored_key is not None:
             query, values = f"{query} AND stored_key = :key", {"key": stored_key}
@@ -184,7 +185,7 @@ class JobStore:
 
     def failed_since(self, moment: float) -> list[Job]:
         """Jobs that failed after a time, the first one first."""
-        query = "SELECT * FROM jobs WHERE status = 'failed' AND failed_at > :moment ORDER BY failed_at, seq"
+        query = "SELECT * FROM service_jobs WHERE status = 'failed' AND failed_at > :moment ORDER BY failed_at, seq"
         with self.database.reading() as db:
             return _jobs(db.execute(query, {"moment": moment}))
 
@@ -200,14 +201,14 @@ class JobStore:
         chosen = {"stored_key": key, "status": status}
         values = {"tenant": tenant, "limit": limit, **{name: value for name, value in chosen.items() if value is not None}}
         more = "".join(f" AND {name} = :{name}" for name in chosen if name in values)
-        query = f"SELECT * FROM jobs WHERE tenant = :tenant AND expired_at IS NULL{more} ORDER BY seq DESC LIMIT :limit"  # noqa: S608
+        query = f"SELECT * FROM service_jobs WHERE tenant = :tenant AND expired_at IS NULL{more} ORDER BY seq DESC LIMIT :limit"  # noqa: S608
         with self.database.reading() as db:
             return _jobs(db.execute(query, values))
 
     def counts(self) -> dict[tuple[str, str], int]:
         """How many jobs there are by (kind, status)."""
         with self.database.reading() as db:
-            rows = db.execute("SELECT kind, status, count(*) AS n FROM jobs GROUP BY kind, status", {})
+            rows = db.execute("SELECT kind, status, count(*) AS n FROM service_jobs GROUP BY kind, status", {})
             return {(row["kind"], row["status"]): row["n"] for row in rows}
 
     def claim(self, worker: str, *, most_rows: int | None = None) -> Job | None:
@@ -230,7 +231,7 @@ class JobStore:
                 return None
             now = time.time()
             db.execute(
-                "UPDATE jobs SET status = 'running', worker = :worker, attempts = attempts + 1, heartbeat_at = :now, "
+                "UPDATE service_jobs SET status = 'running', worker = :worker, attempts = attempts + 1, heartbeat_at = :now, "
                 "updated_at = :now, started_at = coalesce(started_at, :now), message = 'Running.' WHERE seq = :seq",
                 {"worker": worker, "now": now, "seq": row["seq"]},
             )
@@ -240,7 +241,7 @@ class JobStore:
         """Renew a worker's lease and tell its progress, which never falls; False when the job is no longer this worker's."""
         with self.database.writing() as db:
             changed = db.execute(
-                "UPDATE jobs SET heartbeat_at = :now, updated_at = :now, "
+                "UPDATE service_jobs SET heartbeat_at = :now, updated_at = :now, "
                 "done = CASE WHEN :done > done THEN :done ELSE done END, message = coalesce(:message, message) "
                 "WHERE id = :id AND worker = :worker AND status = 'running'",
                 {"now": time.time(), "done": done, "message": message, "id": job_id, "worker": worker},
@@ -251,7 +252,8 @@ class JobStore:
         """Note the Dagster run of a job; False when the job is no longer this worker's."""
         with self.database.writing() as db:
             changed = db.execute(
-                "UPDATE jobs SET run_id = :run, updated_at = :now WHERE id = :id AND worker = :worker AND status = 'running'",
+                "UPDATE service_jobs SET run_id = :run, updated_at = :now "
+                "WHERE id = :id AND worker = :worker AND status = 'running'",
                 {"run": run_id, "now": time.time(), "id": job_id, "worker": worker},
             )
             return changed.rowcount == 1
@@ -272,8 +274,8 @@ class JobStore:
         """Give a running job back, to be taken up by any worker."""
         with self.database.writing() as db:
             changed = db.execute(
-                "UPDATE jobs SET status = 'pending', worker = NULL, heartbeat_at = NULL, updated_at = :now, message = :message "
-                "WHERE id = :id AND worker = :worker AND status = 'running'",
+                "UPDATE service_jobs SET status = 'pending', worker = NULL, heartbeat_at = NULL, updated_at = :now, "
+                "message = :message WHERE id = :id AND worker = :worker AND status = 'running'",
                 {"now": time.time(), "message": "Waits to be taken up again.", "id": job_id, "worker": worker},
             )
             return changed.rowcount == 1
@@ -282,47 +284,48 @@ class JobStore:
         """Mark jobs that ended before a time as expired; returns them, so that their files can go."""
         with self.database.writing() as db:
             rows = db.execute(
-                "SELECT * FROM jobs WHERE status IN ('completed', 'failed', 'canceled') "
+                "SELECT * FROM service_jobs WHERE status IN ('completed', 'failed', 'canceled') "
                 "AND expired_at IS NULL AND updated_at < :older",
                 {"older": older_than},
             )
             found = _jobs(rows)
             for job in found:
                 values = {"now": time.time(), "none": "{}", "id": job.id}
-                db.execute("UPDATE jobs SET expired_at = :now, parameters = :none WHERE id = :id", values)
+                db.execute("UPDATE service_jobs SET expired_at = :now, parameters = :none WHERE id = :id", values)
             return found
 
     def forget(self, older_than: float) -> int:
         """Remove jobs that expired before a time; returns how many."""
         with self.database.writing() as db:
-            return db.execute("DELETE FROM jobs WHERE expired_at < :older", {"older": older_than}).rowcount
+            return db.execute("DELETE FROM service_jobs WHERE expired_at < :older", {"older": older_than}).rowcount
 
     def worker_beat(self, worker: WorkerRow) -> None:
         """Say that a worker lives."""
         with self.database.writing() as db:
             db.execute(
-                "INSERT INTO workers (id, host, pid, started_at, heartbeat_at) VALUES (:id, :host, :pid, :started_at, :now) "
-                "ON CONFLICT (id) DO UPDATE SET heartbeat_at = :now",
+                "INSERT INTO service_workers (id, host, pid, started_at, heartbeat_at) "
+                "VALUES (:id, :host, :pid, :started_at, :now) ON CONFLICT (id) DO UPDATE SET heartbeat_at = :now",
                 {**asdict(worker), "now": time.time()},
             )
 
     def worker_gone(self, worker_id: str) -> None:
         """Say that a worker has ended."""
         with self.database.writing() as db:
-            db.execute("DELETE FROM workers WHERE id = :id", {"id": worker_id})
+            db.execute("DELETE FROM service_workers WHERE id = :id", {"id": worker_id})
 
     def workers(self) -> list[WorkerRow]:
         """The workers that have not said that they ended."""
         with self.database.reading() as db:
-            rows = db.execute("SELECT * FROM workers ORDER BY started_at", {})
+            rows = db.execute("SELECT * FROM service_workers ORDER BY started_at", {})
             return [WorkerRow(**dict(row)) for row in rows]
 
     def _end(self, job_id: str, status: Status, moment: str, *, worker: str | None = None, **values: Any) -> bool:
         given = {"error": None, "error_code": None, "result": None, **values}
         with self.database.writing() as db:
             changed = db.execute(
-                f"UPDATE jobs SET status = :status, {moment} = :now, updated_at = :now, message = :message, error = :error, "  # noqa: S608
-                "error_code = :error_code, result = :result, done = CASE WHEN :status = 'completed' THEN rows ELSE done END "
+                f"UPDATE service_jobs SET status = :status, {moment} = :now, updated_at = :now, message = :message, "  # noqa: S608
+                "error = :error, error_code = :error_code, result = :result, "
+                "done = CASE WHEN :status = 'completed' THEN rows ELSE done END "
                 "WHERE id = :id AND status IN ('pending', 'running') AND (:worker IS NULL OR worker = :worker)",
                 {**given, "status": status, "now": time.time(), "id": job_id, "worker": worker},
             )
@@ -331,7 +334,7 @@ class JobStore:
     @staticmethod
     def _same_request(db: Statements, job: Job) -> Job | None:
         if job.idempotency_key is not None:
-            query = "SELECT * FROM jobs WHERE token = :token AND idempotency_key = :key ORDER BY seq DESC"
+            query = "SELECT * FROM service_jobs WHERE token = :token AND idempotency_key = :key ORDER BY seq DESC"
             former = _job(db.execute(query, {"token": job.token, "key": job.idempotency_key}).fetchone())
             if former is not None and (former.body_hash, former.kind) != (job.body_hash, job.kind):
                 raise Fault("idempotency_conflict", "The key came before with another request.", value=job.idempotency_key)
@@ -340,7 +343,7 @@ class JobStore:
         if job.batch_id is None:
             return None
         query = (
-            "SELECT * FROM jobs WHERE stored_key = :key AND batch_id = :batch AND body_hash = :body AND kind = :kind "
+            "SELECT * FROM service_jobs WHERE stored_key = :key AND batch_id = :batch AND body_hash = :body AND kind = :kind "
             "AND status IN ('pending', 'running', 'completed') AND expired_at IS NULL ORDER BY seq DESC"
         )
         values = {"key": job.stored_key, "batch": job.batch_id, "body": job.body_hash, "kind": job.kind}
@@ -348,7 +351,7 @@ class JobStore:
 
     @staticmethod
     def _got(db: Statements, job_id: str) -> Job:
-        found = _job(db.execute("SELECT * FROM jobs WHERE id = :id", {"id": job_id}).fetchone())
+        found = _job(db.execute("SELECT * FROM service_jobs WHERE id = :id", {"id": job_id}).fetchone())
         if found is None:
             raise Fault("storage_failed", "A job has gone while it was written.", value=job_id)
         return found
@@ -404,9 +407,9 @@ def _listed(kinds: Sequence[str]) -> str:
 
 
 _CLAIM: Final = f"""
-SELECT seq, id FROM jobs AS own
+SELECT seq, id FROM service_jobs AS own
 WHERE status = 'pending' AND (CAST(:most AS BIGINT) IS NULL OR rows <= :most) AND NOT EXISTS (
-  SELECT 1 FROM jobs AS other
+  SELECT 1 FROM service_jobs AS other
   WHERE other.stored_key = own.stored_key AND other.status IN ('pending', 'running') AND other.seq < own.seq
     AND (other.kind IN ({_listed(BUILDS)}) OR (other.kind = 'learn' AND own.kind IN ({_listed(CHANGES)})))
 )

@@ -124,7 +124,7 @@ class Watched(threading.Thread):
 
     def look(self) -> None:
         with self.store.database.reading() as db:
-            ids = [row["id"] for row in db.execute("SELECT id FROM jobs", {})]
+            ids = [row["id"] for row in db.execute("SELECT id FROM service_jobs", {})]
         for job in filter(None, map(self.store.get, ids)):
             former = self.ended.get(job.id)
             if job.status in TERMINAL:

@@ -232,7 +232,7 @@ def test_a_change_that_is_interrupted_leaves_nothing_and_stops_nobody(store: Job
 
     def interrupted() -> None:
         with store.database.writing() as db:
-            db.execute("UPDATE jobs SET status = :word", {"word": "running"})
+            db.execute("UPDATE service_jobs SET status = :word", {"word": "running"})
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -244,7 +244,7 @@ def test_a_change_that_is_interrupted_leaves_nothing_and_stops_nobody(store: Job
 def test_a_damaged_database_is_a_fault_that_tells_no_more(tmp_path: Path) -> None:
     store = JobStore(tmp_path)
     with sqlite3.connect(sqlite_file(tmp_path)) as db:
-        db.execute("DROP TABLE jobs")
+        db.execute("DROP TABLE service_jobs")
     with pytest.raises(Fault) as found:
         store.get("x")
     assert found.value.code == "storage_failed"

@@ -11,7 +11,8 @@ from dagster import RunsFilter
 
 from taxomind_app.cli.instance import DATABASE_VARIABLE, open_instance, prepare_home
 from taxomind_resources.faults import Fault
-from taxomind_resources.settings import Settings
+from taxomind_resources.job_store import Job, job_store, new_job_id
+from taxomind_resources.settings import Settings, load_settings
 from taxomind_sensors.maintenance import maintenance
 
 
@@ -21,7 +22,9 @@ def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "")
 
 
-def test_records_are_kept_on_the_server(tmp_path: Path, postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_are_kept_on_the_server_beside_the_jobs(
+    tmp_path: Path, postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TAXOMIND_DATABASE__URL", postgres())
     with open_instance(tmp_path) as instance:
         run = instance.create_run_for_job(maintenance)
@@ -30,6 +33,9 @@ def test_records_are_kept_on_the_server(tmp_path: Path, postgres: Callable[[], s
         assert type(again.run_storage).__name__ == "PostgresRunStorage"
         assert [found.run_id for found in again.get_runs(RunsFilter(job_name="maintenance"))] == [run.run_id]
         assert again.get_dynamic_partitions("taxonomies") == ["jobs"]
+        store = job_store(load_settings(tmp_path))
+        job, is_new = store.add(Job(new_job_id(), "label", "local", "K", "K", "t", "m", 1, "h"))
+        assert (is_new, store.open_jobs()) == (True, [job])
     assert not list(tmp_path.rglob("*.db"))
 
 
