@@ -148,3 +148,13 @@ def test_only_the_taxonomies_asked_for_last_stay_in_memory(built, tmp_path, monk
     residents.of("c")
     assert residents.of("a") is first
     assert len(residents._kept) == 2
+
+
+def test_answers_at_once_count_among_the_reads(tmp_path, monkeypatch):
+    service = answering(tmp_path / "data", monkeypatch, requests_per_minute=1)
+    body = {"taxonomy": "nowhere", "texts": ["a"]}
+    for _ in range(3):
+        service.post("/v1/classify", body, 404)
+    correction = {"corrections": [{"text": "a", "code": "b"}]}
+    service.post("/v1/taxonomies/nowhere/corrections", correction, 404)
+    service.post("/v1/taxonomies/nowhere/corrections", correction, 429)
