@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from taxomind_app.doctor_use import listed, promoted_models, unused_nodes
 from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from taxomind_resources.settings import Settings
 
 Status = Literal["ok", "warn", "fail"]
-_SHOWN: Final = 5
 #: A daemon says every 30 seconds that it lives; Dagster itself calls it dead after five minutes.
 _HEARTBEAT_S: Final = 300.0
 _DAEMONS: Final = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR")
@@ -154,7 +154,7 @@ def _packages() -> tuple[Status, str, str]:
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         return "fail", f"Python {python} is not supported", "Use Python 3.11 to 3.13."
     if wrong:
-        return "fail", _listed(wrong), "Install again: pip install --upgrade taxomind"
+        return "fail", listed(wrong), "Install again: pip install --upgrade taxomind"
     return "ok", f"taxomind {version('taxomind')}, Python {python}, {len(needed)} packages fit", ""
 
 
@@ -211,7 +211,7 @@ def _storage(place: _Place) -> tuple[Status, str, str]:
                 except (OSError, ValueError) as error:
                     broken.append(f"{path}: {error}")
     if broken:
-        return "fail", _listed(broken), "Materialise the assets of these tables again; that replaces the files."
+        return "fail", listed(broken), "Materialise the assets of these tables again; that replaces the files."
     catalogue = Catalogue(place.settings.data)
     if not catalogue.file.exists():
         return "ok", f"{files} files of tables; the DuckDB file comes with the first run", ""
@@ -239,7 +239,7 @@ def _vectors(place: _Place) -> tuple[Status, str, str]:
         unpinned += [f"{key} ({view})" for view in VIEWS if tag not in store.tags(key, view)]
     if unpinned:
         remedy = "Classification works; build again to restore them: taxomind taxonomy add, or the asset group views."
-        return "warn", f"no pinned vectors of the current index: {_listed(unpinned)}", remedy
+        return "warn", f"no pinned vectors of the current index: {listed(unpinned)}", remedy
     return "ok", f"vectors of {_taxonomies(place.built)} are pinned in LanceDB", ""
 
 
@@ -253,7 +253,7 @@ def _indexes(place: _Place) -> tuple[Status, str, str]:
         if pending_build(key, place.settings, place.inbox, place.outputs)[0]:
             stale.append(key)
     if stale:
-        return "warn", f"older than the taxonomy or the model: {_listed(stale)}", _BUILD
+        return "warn", f"older than the taxonomy or the model: {listed(stale)}", _BUILD
     return "ok", f"current for {_taxonomies(place.built)}" if place.built else "no taxonomy has been built yet", ""
 
 
@@ -266,7 +266,7 @@ def _fitted(place: _Place) -> tuple[Status, str, str]:
         found += [key] if fitted else []
         problems |= {key: problem} if problem else {}
     if problems:
-        detail = f"what labels have taught is left out: {_listed([f'{key}: {what}' for key, what in problems.items()])}"
+        detail = f"what labels have taught is left out: {listed([f'{key}: {what}' for key, what in problems.items()])}"
         return "warn", detail, f"Fit it again: taxomind report --rebuild --taxonomy {next(iter(problems))}"
     return "ok", f"fitted to the labels of {_taxonomies(found)}" if found else "the shipped numbers serve everywhere", ""
 
@@ -297,9 +297,9 @@ def _pending(place: _Place) -> tuple[Status, str, str]:
         waiting += [f"{key}: {name}" for name, digest in _asked(found) if digest]
         older += [key] if found.stale_report else []
     if waiting:
-        return "warn", f"not dealt with yet: {_listed(waiting)}", "A running daemon does it within a minute; else: taxomind ui"
+        return "warn", f"not dealt with yet: {listed(waiting)}", "A running daemon does it within a minute; else: taxomind ui"
     # Nobody need do anything: the nightly schedule does.
-    nightly = f"; reports are made anew at night: {_listed(older)} (now: taxomind report --rebuild)" if older else ""
+    nightly = f"; reports are made anew at night: {listed(older)} (now: taxomind report --rebuild)" if older else ""
     return "ok", f"the inputs of {_taxonomies(place.keys)} are dealt with{nightly}", ""
 
 
@@ -308,7 +308,7 @@ def _stale(place: _Place) -> tuple[Status, str, str]:
 
     found = [f"{key}: {sentence}" for key in place.keys for sentence in described(place.stale(key))]
     if found:
-        return "warn", _listed(found), "They stay as they are until you say so: taxomind classify --stale --taxonomy KEY"
+        return "warn", listed(found), "They stay as they are until you say so: taxomind classify --stale --taxonomy KEY"
     return "ok", "every stored answer is up to date", ""
 
 
@@ -321,7 +321,7 @@ def _refused(place: _Place) -> tuple[Status, str, str]:
         found += [f"{key}: {rows[0]['reason'][:200]}"] if rows else []
     if found:
         remedy = "Correct the file and add it again; the last good version stays in use. All problems: taxonomy.rejected_rows."
-        return "warn", _listed(found), remedy
+        return "warn", listed(found), remedy
     return "ok", "no taxonomy file was refused", ""
 
 
@@ -333,7 +333,7 @@ def _ignored(place: _Place) -> tuple[Status, str, str]:
         for kind in SUFFIXES:
             found += place.inbox.ignored(key, kind)
     if found:
-        described = _listed([f"{ignored.path} {ignored.reason}" for ignored in found])
+        described = listed([f"{ignored.path} {ignored.reason}" for ignored in found])
         return "warn", described, "Rename or remove them; files are read once they have rested for some seconds."
     return "ok", "every file of the inbox is read", ""
 
@@ -351,29 +351,13 @@ def _growth(place: _Place) -> tuple[Status, str, str]:
         if own := rows.count("pending"):
             pending, keys = pending + own, [*keys, key]
     if pending:
-        what = f"{pending} taxonomy candidate{'' if pending == 1 else 's'} pending review: {_listed(keys)}"
+        what = f"{pending} taxonomy candidate{'' if pending == 1 else 's'} pending review: {listed(keys)}"
         return "warn", what, f"taxomind growth review --taxonomy {keys[0]}"
     return "ok", "no growth candidates pending review", ""
 
 
-def _unused(place: _Place) -> tuple[Status, str, str]:
-    found = []
-    for key in place.built:
-        unused = place.outputs.read("growth.zero_usage", key, columns=["code"]).num_rows
-        found += [f"{key}: {unused:,}"] if unused else []
-    if found:
-        # A small number of texts says little about thousands of nodes, so this is no warning.
-        return "ok", f"nodes that no answer uses: {_listed(found)}; taxomind growth zero-usage lists them", ""
-    return "ok", "no node is known to be unused", ""
-
-
 def _taxonomies(keys: list[str]) -> str:
     return f"{len(keys)} taxonom{'y' if len(keys) == 1 else 'ies'}"
-
-
-def _listed(items: list[str]) -> str:
-    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
-    return "; ".join(items[:_SHOWN]) + more
 
 
 def _ago(seconds: float) -> str:
@@ -391,11 +375,12 @@ _CHECKS: Final[dict[str, Callable[[_Place], tuple[Status, str, str]]]] = {
     "vectors": _vectors,
     "indexes": _indexes,
     "calibration": _fitted,
+    "models in use": lambda place: promoted_models(place.settings.data, place.outputs, place.built),
     "sensors": _sensors,
     "inputs": _pending,
     "answers": _stale,
     "taxonomies": _refused,
     "inbox": _ignored,
     "growth": _growth,
-    "unused nodes": _unused,
+    "unused nodes": lambda place: unused_nodes(place.outputs, place.built),
 }

@@ -24,6 +24,7 @@ NAMES = (
     "vectors",
     "indexes",
     "calibration",
+    "models in use",
     "sensors",
     "inputs",
     "answers",
