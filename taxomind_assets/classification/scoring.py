@@ -5,7 +5,7 @@ The views of the node index are in `base_views.py`, their weights in `fusion.py`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -122,8 +122,8 @@ class Scorer:
         asked: Features = {}
         if best is not None:
             known = self._known(query, best, total)
-            for name, block in self._added_blocks(query, known):
-                block.add_to(total, self.weights.of(name, query.trusted))
+            for view in self.further:
+                self._add(total, view.blocks(query, known), query)
             asked = known.asked
         for name in LEXICAL:
             weight = self.weights.of(name, query.trusted)
@@ -133,6 +133,17 @@ class Scorer:
                 total += self._signed_lexical(name, query, weight)
         total += self.familiarity(query)
         return total
+
+    def _add(self, total: NDArray[np.float32], blocks: Mapping[str, Block], query: Query) -> None:
+        """Add weighted features of a view to `total` [n, b]: those of the same nodes together, looking the nodes up once."""
+        sums: dict[int, Block] = {}
+        for name, block in blocks.items():
+            weight = self.weights.of(name, query.trusted)
+            if weight.any():
+                part, known = block.values * weight, sums.get(id(block.nodes))
+                sums[id(block.nodes)] = Block(part if known is None else known.values + part, block.nodes)
+        for block in sums.values():
+            total[slice(None) if block.nodes is None else block.nodes] += block.values
 
     def familiarity(self, query: Query) -> NDArray[np.float32]:
         """The part of the logits that is the same for all nodes, float32[b]: it changes the energy of a text, no more."""
