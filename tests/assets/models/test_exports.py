@@ -15,7 +15,7 @@ from taxomind_assets.models.exports.exporting import export_version
 from taxomind_assets.models.exports.graphs import write_linear
 from taxomind_assets.models.exports.report import VARIANTS, approved_folder, export_rows, stored_export
 from taxomind_assets.models.exports.runtime import OnnxClassifier
-from taxomind_assets.models.plugins.classifiers.linear import Linear
+from taxomind_assets.models.plugins.classifiers.linear import Linear, LinearClassifier
 from taxomind_assets.models.plugins.classifiers.svm import LinearMachine
 from taxomind_assets.models.registry import registry
 from taxomind_assets.models.specification import chosen_spec
@@ -164,7 +164,7 @@ def test_a_fine_tuned_encoder_answers_alike_without_torch(tiny, store, tree, lab
 
 
 def test_what_cannot_be_exported_is_listed_with_the_reason(store, tree, labelled, embedder, monkeypatch):
-    monkeypatch.delattr(LinearMachine, "write_onnx")
+    monkeypatch.delattr(LinearClassifier, "write_onnx")
     number = made(store, tree, labelled, embedder, parameters=["min_df=1"])
     found = exported(store, number, tree, labelled, embedder)
     assert [row.state for row in found.variants] == ["reference", *["impossible"] * 3]
