@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from taxomind_app.api.v1 import models
+from taxomind_app.api.v1 import growth_models, models, report_models
 from taxomind_resources.faults import FAULTS, Fault
 
 if TYPE_CHECKING:
@@ -72,13 +72,13 @@ def _listed(taxonomy: str, name: str, answer: type[M], limit: int | None = None)
     return Call("GET", _below(taxonomy, name), answer, {} if limit is None else {"limit": limit})
 
 
-def _jobs(taxonomy: str, limit: int) -> Call[models.JobRows]:
-    return Call("GET", "/v1/jobs", models.JobRows, {"taxonomy": taxonomy, "limit": limit})
+def _jobs(taxonomy: str, limit: int) -> Call[report_models.JobRows]:
+    return Call("GET", "/v1/jobs", report_models.JobRows, {"taxonomy": taxonomy, "limit": limit})
 
 
-def _decide(taxonomy: str, key: str, action: str, more: Mapping[str, Any]) -> Call[models.DecisionAnswer]:
+def _decide(taxonomy: str, key: str, action: str, more: Mapping[str, Any]) -> Call[growth_models.DecisionAnswer]:
     body = {"key": key, "action": action, **more}
-    return Call("POST", _below(taxonomy, "decisions"), models.DecisionAnswer, body=body)
+    return Call("POST", _below(taxonomy, "decisions"), growth_models.DecisionAnswer, body=body)
 
 
 def _arguments(call: Call[Any], tenant: str) -> dict[str, Any]:
@@ -194,19 +194,19 @@ class Client:
         """Corrections that disagree or look out of place."""
         return self.send(_listed(taxonomy, "contradictions", models.Contradictions))
 
-    def candidates(self, taxonomy: str) -> models.Candidates:
+    def candidates(self, taxonomy: str) -> growth_models.Candidates:
         """Nodes that the texts ask for."""
-        return self.send(_listed(taxonomy, "candidates", models.Candidates))
+        return self.send(_listed(taxonomy, "candidates", growth_models.Candidates))
 
-    def decide(self, taxonomy: str, key: str, action: str, **more: Any) -> models.DecisionAnswer:
-        """Decide about a candidate; `more` as in `models.DecisionBody`."""
+    def decide(self, taxonomy: str, key: str, action: str, **more: Any) -> growth_models.DecisionAnswer:
+        """Decide about a candidate; `more` as in `growth_models.DecisionBody`."""
         return self.send(_decide(taxonomy, key, action, more))
 
-    def report(self, taxonomy: str) -> models.Report:
+    def report(self, taxonomy: str) -> report_models.Report:
         """What was measured, and whether the texts change."""
-        return self.send(_listed(taxonomy, "report", models.Report))
+        return self.send(_listed(taxonomy, "report", report_models.Report))
 
-    def jobs(self, taxonomy: str = "", limit: int = 50) -> models.JobRows:
+    def jobs(self, taxonomy: str = "", limit: int = 50) -> report_models.JobRows:
         """Jobs and runs of a taxonomy, or of all of the tenant, the latest first."""
         return self.send(_jobs(taxonomy, limit))
 
@@ -293,18 +293,18 @@ class AsyncClient:
         """As `Client.contradictions`."""
         return await self.send(_listed(taxonomy, "contradictions", models.Contradictions))
 
-    async def candidates(self, taxonomy: str) -> models.Candidates:
+    async def candidates(self, taxonomy: str) -> growth_models.Candidates:
         """As `Client.candidates`."""
-        return await self.send(_listed(taxonomy, "candidates", models.Candidates))
+        return await self.send(_listed(taxonomy, "candidates", growth_models.Candidates))
 
-    async def decide(self, taxonomy: str, key: str, action: str, **more: Any) -> models.DecisionAnswer:
+    async def decide(self, taxonomy: str, key: str, action: str, **more: Any) -> growth_models.DecisionAnswer:
         """As `Client.decide`."""
         return await self.send(_decide(taxonomy, key, action, more))
 
-    async def report(self, taxonomy: str) -> models.Report:
+    async def report(self, taxonomy: str) -> report_models.Report:
         """As `Client.report`."""
-        return await self.send(_listed(taxonomy, "report", models.Report))
+        return await self.send(_listed(taxonomy, "report", report_models.Report))
 
-    async def jobs(self, taxonomy: str = "", limit: int = 50) -> models.JobRows:
+    async def jobs(self, taxonomy: str = "", limit: int = 50) -> report_models.JobRows:
         """As `Client.jobs`."""
         return await self.send(_jobs(taxonomy, limit))

@@ -18,7 +18,8 @@ from dagster._core.execution.plan.objects import StepFailureData
 from taxomind_assets.partitions import KEY_TAG
 from taxomind_resources.alerts import Alert, deliver
 from taxomind_resources.dagster_resources import SettingsResource
-from taxomind_resources.job_store import JOB_TAG, Job, has_jobs, job_store
+from taxomind_resources.job_store import has_jobs, job_store
+from taxomind_resources.jobs import JOB_TAG, Job
 from taxomind_resources.settings import AlertSettings
 from taxomind_sensors.requests import PARTITION_TAG
 

@@ -4,7 +4,8 @@ from dagster import DefaultSensorStatus, RunRequest, SensorEvaluationContext, Se
 
 from taxomind_assets.pending import pending_build, pending_corrections
 from taxomind_resources.dagster_resources import InboxResource, IndexStoreResource, OutputsResource, SettingsResource
-from taxomind_resources.job_store import CHANGES, keys_in_hand
+from taxomind_resources.job_store import keys_in_hand
+from taxomind_resources.jobs import CHANGES
 from taxomind_sensors.inbox import INTERVAL_S, for_keys, is_busy, learning_run_key, sensor_result
 from taxomind_sensors.jobs import key_request, learning_pipe
 

@@ -23,7 +23,8 @@ from taxomind_assets.partitions import taxonomy_keys
 from taxomind_assets.pending import pending_build, pending_corrections, pending_report, pending_texts
 from taxomind_resources.dagster_resources import InboxResource, IndexStoreResource, OutputsResource, SettingsResource
 from taxomind_resources.faults import Fault
-from taxomind_resources.job_store import CHANGES, keys_in_hand
+from taxomind_resources.job_store import keys_in_hand
+from taxomind_resources.jobs import CHANGES
 from taxomind_resources.outputs import Outputs
 from taxomind_sensors.jobs import BUILD_ASSETS, LABEL_ASSETS, LEARN_ASSETS, error_analysis, inference, key_request, whole_job
 from taxomind_sensors.requests import PARTITION_TAG, UNDER_WAY, new_requests, run_of

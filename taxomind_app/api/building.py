@@ -9,7 +9,7 @@ from taxomind_resources.faults import Fault
 
 if TYPE_CHECKING:
     from taxomind_app.api.executor import Executor
-    from taxomind_resources.job_store import Job
+    from taxomind_resources.jobs import Job
 
 
 def build(executor: Executor, job: Job) -> str:

@@ -20,7 +20,7 @@ from taxomind_app.api.results import classify_result, gather, label_result, text
 from taxomind_app.api.wire import shown_key
 from taxomind_resources.faults import Fault
 from taxomind_resources.files import replace_bytes
-from taxomind_resources.job_store import JOB_TAG, Job
+from taxomind_resources.jobs import JOB_TAG, Job
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, EventLogEntry

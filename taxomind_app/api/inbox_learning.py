@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 from taxomind_app.api.auth import Caller
 from taxomind_app.api.jobs import Asked, Place, Service
 from taxomind_resources.faults import Fault
-from taxomind_resources.job_store import CHANGES
+from taxomind_resources.jobs import CHANGES
 from taxomind_resources.keys import tenant_of
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-    from taxomind_resources.job_store import Job
+    from taxomind_resources.jobs import Job
 
 #: The daemon of sensors says every 30 seconds that it lives.
 _DAEMON_S: Final = 120.0

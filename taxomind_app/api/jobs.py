@@ -13,7 +13,8 @@ from taxomind_resources.faults import Fault
 from taxomind_resources.files import replace_bytes
 from taxomind_resources.inbox import Inbox
 from taxomind_resources.index_store import IndexStore
-from taxomind_resources.job_store import BUILDS, TERMINAL, Job, Kind, job_store, new_job_id
+from taxomind_resources.job_store import job_store
+from taxomind_resources.jobs import BUILDS, TERMINAL, Job, Kind, new_job_id
 from taxomind_resources.keys import stored_key, tenant_of
 from taxomind_resources.outputs import Outputs
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from taxomind_app.api.executor import Executor
     from taxomind_assets.learning.rows import CorrectionRows
     from taxomind_assets.taxonomy.tree import Taxonomy
-    from taxomind_resources.job_store import Job
+    from taxomind_resources.jobs import Job
 
 #: Reasons of refused rows that have a counter of their own.
 _COUNTERS: Final[Mapping[str, str]] = {

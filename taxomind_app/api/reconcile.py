@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from taxomind_app.api.jobs import INPUTS, Service
 from taxomind_resources.files import remove_tree
-from taxomind_resources.job_store import BUILDS, Job, WorkerRow
+from taxomind_resources.jobs import BUILDS, Job, WorkerRow
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
     from taxomind_app.api.jobs import Service
-    from taxomind_resources.job_store import Job
+    from taxomind_resources.jobs import Job
 
 _LOG: Final = logging.getLogger("taxomind.jobs")
 _FORMER: Final = Path("service") / "former"

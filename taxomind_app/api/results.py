@@ -64,7 +64,7 @@ def request_lines(sentences: Any) -> bytes:
 
     The number of the line is the identity of a text: ids may repeat, and come back exactly as they were given.
     """
-    from taxomind_resources.job_store import new_job_id
+    from taxomind_resources.jobs import new_job_id
 
     # Equal requests at different times are different questions: what was learned in between counts.
     mark = new_job_id()

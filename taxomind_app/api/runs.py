@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from taxomind_resources.job_store import JOB_TAG, Job, Status
+from taxomind_resources.jobs import JOB_TAG, Job, Status
 from taxomind_resources.keys import LOCAL_TENANT, tenant_of
 
 if TYPE_CHECKING:

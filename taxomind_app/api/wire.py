@@ -11,7 +11,7 @@ from typing import Any, Final
 from starlette.responses import JSONResponse, Response
 
 from taxomind_resources.faults import Fault
-from taxomind_resources.job_store import Job
+from taxomind_resources.jobs import Job
 from taxomind_resources.keys import LOCAL_TENANT
 
 CAMEL: Final = ("learn", "classify")

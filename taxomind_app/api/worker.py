@@ -25,7 +25,8 @@ from taxomind_app.api.inbox_learning import ask_to_learn
 from taxomind_app.api.jobs import Service
 from taxomind_app.api.reconcile import close_run, reconcile, undo_effects
 from taxomind_resources.faults import Fault
-from taxomind_resources.job_store import Job, JobStore, WorkerRow
+from taxomind_resources.job_store import JobStore
+from taxomind_resources.jobs import Job, WorkerRow
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance

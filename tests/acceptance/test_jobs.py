@@ -23,7 +23,8 @@ import pytest
 
 from taxomind_app.cli.instance import open_instance
 from taxomind_resources.inbox import Inbox
-from taxomind_resources.job_store import JOB_TAG, TERMINAL, JobStore
+from taxomind_resources.job_store import JobStore
+from taxomind_resources.jobs import JOB_TAG, TERMINAL
 from taxomind_resources.outputs import Outputs
 from taxomind_sensors.requests import FINISHED
 from tests.acceptance.browser import PROGRAM, own_environment

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taxomind_resources.faults import Fault
-from taxomind_resources.job_store import KINDS, TERMINAL, Job, JobStore, WorkerRow, keys_in_hand, new_job_id, sqlite_file
+from taxomind_resources.job_store import JobStore, keys_in_hand, sqlite_file
+from taxomind_resources.jobs import KINDS, TERMINAL, Job, WorkerRow, new_job_id
 from taxomind_resources.settings import Settings
 
 

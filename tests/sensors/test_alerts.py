@@ -14,7 +14,8 @@ from dagster import SkipReason, build_run_status_sensor_context, build_sensor_co
 
 from taxomind_resources.alerts import Alert, deliver
 from taxomind_resources.dagster_resources import SettingsResource
-from taxomind_resources.job_store import JOB_TAG, Job, JobStore, new_job_id
+from taxomind_resources.job_store import JobStore
+from taxomind_resources.jobs import JOB_TAG, Job, new_job_id
 from taxomind_resources.settings import AlertSettings
 from taxomind_sensors.alerts import failure_alerts, job_alerts
 

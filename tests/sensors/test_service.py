@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from taxomind_resources.job_store import Job, JobStore, WorkerRow, new_job_id
+from taxomind_resources.job_store import JobStore
+from taxomind_resources.jobs import Job, WorkerRow, new_job_id
 from taxomind_sensors.corrections import corrections_inbox
 from taxomind_sensors.inbox import taxonomy_inbox
 

@@ -15,7 +15,7 @@ from taxomind_app.api.jobs import Asked, Place, Service
 from taxomind_app.api.routes.polling import add_polling
 from taxomind_app.api.schemas import SnakeAccepted, SnakeState
 from taxomind_resources.faults import Fault
-from taxomind_resources.job_store import BUILDS, Kind
+from taxomind_resources.jobs import BUILDS, Kind
 from taxomind_resources.keys import stored_key
 
 router = APIRouter(tags=["taxonomies"], route_class=ContractRoute)

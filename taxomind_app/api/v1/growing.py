@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query
 
 from taxomind_app.api.bodies import ContractRoute
 from taxomind_app.api.v1.deps import Called, Deciding, Key, Reading, problems
-from taxomind_app.api.v1.models import Candidates, DecisionAnswer, DecisionBody, Decisions, TrialResult
+from taxomind_app.api.v1.growth_models import Candidates, DecisionAnswer, DecisionBody, Decisions, TrialResult
 from taxomind_app.cli.growth_place import GrowthPlace
 from taxomind_resources.faults import Fault
 

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from taxomind_app.api.bodies import ContractRoute
 from taxomind_app.api.runs import Row, Runs, row_of
 from taxomind_app.api.v1.deps import Called, Reading, problems
-from taxomind_app.api.v1.models import JobRow, JobRows
+from taxomind_app.api.v1.report_models import JobRow, JobRows
 from taxomind_resources.faults import Fault
-from taxomind_resources.job_store import Status
+from taxomind_resources.jobs import Status
 
 router = APIRouter(prefix="/jobs", tags=["v1: jobs"], route_class=ContractRoute)
 _MOST: Final = 200

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr
 
@@ -11,10 +11,13 @@ from taxomind_app.api.bodies import _storable
 
 Text = Annotated[StrictStr, BeforeValidator(_storable), Field(min_length=1)]
 Code = Annotated[StrictStr, BeforeValidator(_storable), Field(min_length=1, max_length=500)]
+Prose = Annotated[StrictStr, BeforeValidator(_storable), Field(max_length=2000)]
 Line = Annotated[StrictStr, BeforeValidator(_storable), Field(min_length=1, max_length=200)]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What is taken: nothing but what is known."""
+
     model_config = ConfigDict(extra="forbid")
 
 
@@ -105,7 +108,7 @@ class Versions(BaseModel):
     settings_version: str
 
 
-class ClassifyBody(_Body):
+class ClassifyBody(Body):
     """Texts to answer at once."""
 
     taxonomy: Line = Field(description="key of a taxonomy")
@@ -183,7 +186,7 @@ class SearchAnswer(BaseModel):
     nodes: list[Found]
 
 
-class CorrectionBody(_Body):
+class CorrectionBody(Body):
     """One text and its code."""
 
     text: Text
@@ -191,7 +194,7 @@ class CorrectionBody(_Body):
     action: Literal["correct", "confirm"] = Field("correct", description="confirm: the answer was right")
 
 
-class CorrectionsBody(_Body):
+class CorrectionsBody(Body):
     """What a person says."""
 
     corrections: list[CorrectionBody] = Field(min_length=1, description="at most service.sync_texts")
@@ -275,208 +278,3 @@ class Contradictions(BaseModel):
     """What a person should look at among the corrections."""
 
     contradictions: list[Contradiction]
-
-
-class TrialResult(BaseModel):
-    """What adding a candidate would change."""
-
-    sentence: str
-    texts: int
-    moved: int
-    others: int
-    drawn: int
-    placed: int
-    better: int
-    worse: int
-    accuracy_before: float | None
-    accuracy_after: float | None
-    sibling_confidence_before: float | None
-    sibling_confidence_after: float | None
-
-
-class Candidate(BaseModel):
-    """A node that the texts ask for."""
-
-    key: str
-    label: str
-    kind: str
-    status: str
-    hidden_until: datetime | None
-    code: str
-    parent_code: str | None
-    parent_label: str
-    parent_exists: bool
-    parent_rule: str
-    count: int
-    day_span: int
-    first_seen: datetime | None
-    last_seen: datetime | None
-    share: float
-    sources: list[str]
-    titles: list[str]
-    texts: list[str]
-    nearest: list[dict[str, Any]]
-    similar: list[str]
-    trial: TrialResult | None
-
-
-class Candidates(BaseModel):
-    """Candidates, and how growth has gone."""
-
-    candidates: list[Candidate]
-    thresholds: str
-    figures: dict[str, Any]
-
-
-class DecisionBody(_Body):
-    """A decision about a candidate."""
-
-    key: Line = Field(description="key of the candidate")
-    action: Literal["add", "name", "alias", "reject", "skip"]
-    parent_code: Code | None = Field(None, description="add, name: parent; none = the one shown, '' is not allowed")
-    at_top: bool = Field(False, description="add, name: make it a top node")
-    code: Code | None = Field(None, description="add: code of the node; alias: the node that gets the name")
-    preferred: Line | None = Field(None, description="name: the name that it gets")
-    evidence: bool = Field(True, description="its texts teach the node")
-    reason: Annotated[StrictStr, BeforeValidator(_storable), Field(max_length=2000)] = ""
-    seen_version: Line | None = Field(None, description="taxonomy version that the person saw; refused when it has moved on")
-
-
-class DecisionAnswer(BaseModel):
-    """What a decision did."""
-
-    decision_id: str
-    action: str
-    message: str
-    code: str | None
-    is_revised: bool = Field(description="the taxonomy has a new edition")
-    job_id: str | None = Field(description="job that builds it, see /taxonomies/{job_id}/status")
-
-
-class DecisionRow(BaseModel):
-    """A decision as it stands."""
-
-    decision_id: str
-    decided_at: datetime
-    decided_by: str
-    action: str
-    label: str
-    key: str
-    state: str
-    code: str | None
-    before_version: str
-    after_version: str
-    undoes: str | None
-
-
-class Decisions(BaseModel):
-    """Decisions, the latest first."""
-
-    decisions: list[DecisionRow]
-
-
-class Measure(BaseModel):
-    """A figure with its 95 % interval; null = not defined."""
-
-    slice: str
-    strategy: str
-    metric: str
-    level: int | None
-    value: float | None
-    n: int
-    interval_low: float | None
-    interval_high: float | None
-
-
-class CurvePoint(BaseModel):
-    """A point of the coverage-accuracy curve."""
-
-    kind: str
-    threshold: float | None
-    coverage: float | None
-    accuracy: float | None
-
-
-class Bin(BaseModel):
-    """A bin of confidences."""
-
-    kind: str
-    low: float
-    high: float
-    n: int
-    confidence: float | None
-    accuracy: float | None
-
-
-class Confusion(BaseModel):
-    """Where the texts of each branch are answered: `shares[row][column]`."""
-
-    rows: list[NodeRef]
-    columns: list[str] = Field(description="codes of the rows, then `other` when needed and `none`")
-    texts: list[int]
-    shares: list[list[float]]
-
-
-class DriftPeriod(BaseModel):
-    """Answers of a day."""
-
-    period: str
-    texts: int
-    answered: float
-    confidence: float | None
-    stability: float | None = Field(description="population stability index against the first day; above 0.25 is much")
-
-
-class Report(BaseModel):
-    """How good the answers are, and whether the texts change."""
-
-    report_id: str | None = Field(description="null = nothing was measured yet")
-    measured_at: datetime | None
-    texts: int
-    metrics: list[Measure]
-    coverage: list[CurvePoint]
-    reliability: list[Bin]
-    confusion: Confusion | None
-    drift: list[DriftPeriod]
-
-
-class ModelRow(BaseModel):
-    """A trained model version."""
-
-    version: int
-    state: str
-    promoted: bool
-    details: dict[str, Any]
-
-
-class Models(BaseModel):
-    """Trained models of a taxonomy, the latest first."""
-
-    models: list[ModelRow]
-
-
-class JobRow(BaseModel):
-    """A job of the service, or a run of a sensor, a schedule or the command line."""
-
-    id: str
-    kind: str = Field(description="kind of the job, or name of the run's job in Dagster")
-    started_by: str = Field(description="service, sensor NAME, schedule NAME or command line")
-    status: Literal["pending", "running", "completed", "failed", "canceled"]
-    tenant: str
-    taxonomy: str = Field(description="empty where it is about none, or several")
-    message: str
-    error: str | None
-    error_code: str | None
-    progress: float
-    rows: int | None = Field(description="texts or nodes; null for runs")
-    run_id: str | None
-    created_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
-
-
-class JobRows(BaseModel):
-    """What is done and was done, the latest first."""
-
-    tenant: str
-    jobs: list[JobRow]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import APIRouter
 
 from taxomind_app.api.v1.deps import Called, Key, Reading, problems
-from taxomind_app.api.v1.models import Report
+from taxomind_app.api.v1.report_models import Report
 from taxomind_app.api.v1.shapes import finite, ref
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query
 
 from taxomind_app.api.jobs import Place
 from taxomind_app.api.v1.deps import Called, Key, Reading, problems
-from taxomind_app.api.v1.models import Models, NodeDetails, SearchAnswer, Taxonomies, TaxonomyRow
+from taxomind_app.api.v1.models import NodeDetails, SearchAnswer, Taxonomies, TaxonomyRow
+from taxomind_app.api.v1.report_models import Models
 from taxomind_app.api.v1.shapes import node_of
 from taxomind_resources.faults import Fault
 

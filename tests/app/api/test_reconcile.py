@@ -19,7 +19,7 @@ from taxomind_app.api.auth import Caller
 from taxomind_app.api.jobs import INPUTS, Asked, Place, Service
 from taxomind_app.api.reconcile import reconcile
 from taxomind_app.api.worker import Lease, worker_row
-from taxomind_resources.job_store import Job, WorkerRow
+from taxomind_resources.jobs import Job, WorkerRow
 from taxomind_resources.settings import Settings
 
 CALLER = Caller("t", ("local",), frozenset({"classify"}))

@@ -11,7 +11,8 @@ from dagster import RunsFilter
 
 from taxomind_app.cli.instance import DATABASE_VARIABLE, open_instance, prepare_home
 from taxomind_resources.faults import Fault
-from taxomind_resources.job_store import Job, job_store, new_job_id
+from taxomind_resources.job_store import job_store
+from taxomind_resources.jobs import Job, new_job_id
 from taxomind_resources.settings import Settings, load_settings
 from taxomind_sensors.maintenance import maintenance
 
