@@ -35,6 +35,8 @@ _BATCH: Final = 2048
 _MOST_COEFFICIENTS: Final = 60_000_000
 _FEWEST_FEATURES: Final = 50_000
 _TOKENS: Final = "tokens.jsonl.gz"
+#: Training rows beside which validation rows add next to nothing, and would need the matrix twice.
+_MANY_ROWS: Final = 200_000
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Fitter:
         self.plugins = plugins
         self.surroundings = replace(surroundings, seed=spec.seed)
         self._checkpoints = checkpoints
+        self._matrices: tuple[Any, Any] = (None, None)
 
     def fit(self, train: Examples, validation: Examples) -> Pipeline:
         """Train on rows; validation rows stop training early and fit temperatures, nothing else.
@@ -89,12 +92,14 @@ class Fitter:
         batches = _batches(train.texts, encoding.batch)
         matrix = encoding.matrix(batches()) if takes_rows else None
         judged = encoding.matrix(_batches(validation.texts, encoding.batch)()) if takes_rows and len(validation) else None
+        self._matrices = matrix, judged
         trained: list[tuple[Unit, Any]] = []
         scored = []
         for place, unit in enumerate(units):
             rows = self._rows(unit, train, matrix)
             known = self._rows(unit, validation, judged) if len(validation) else None
-            classifier = self._classifier(place, unit, rows, known if known is not None and known.classes.size else None)
+            usable = known if known is not None and known.classes.size else None
+            classifier = self._classifier(str(place), unit, rows, usable)
             trained.append((unit, classifier))
             empty = np.zeros((0, rows.count), np.float32), np.zeros(0, np.int64)
             scored.append(
@@ -105,6 +110,27 @@ class Fitter:
         temperatures = self._temperatures(trained, scored)
         own = tuple(TrainedUnit(unit, machine, t) for (unit, machine), t in zip(trained, temperatures, strict=True))
         return Pipeline(encoding, own, self.tree)
+
+    def with_validation(self, pipeline: Pipeline, train: Examples, validation: Examples) -> Pipeline | None:
+        """What `fit` gave for these rows, with classifiers that have learned from the validation rows as well.
+
+        Tokenizer, features and temperatures stay as they are. None = no classifier learns anything from them: each needs them
+        to know when to stop, or there are too few or too many rows.
+        """
+        (matrix, judged), self._matrices = self._matrices, (None, None)
+        learning = [getattr(own.classifier, "learns_from_validation", False) for own in pipeline.units]
+        if not any(learning) or matrix is None or judged is None or len(train) > _MANY_ROWS:
+            return None
+        self.surroundings.say(f"training again with {len(validation):,} validation texts")
+        nodes, labelled = (np.concatenate((getattr(train, name), getattr(validation, name))) for name in ("nodes", "labelled"))
+        # Classifiers that read texts are none of these.
+        both, rows = Examples((), nodes, labelled), _stacked(matrix, judged)
+        units = list(pipeline.units)
+        for place in np.flatnonzero(learning).tolist():
+            unit = units[place].unit
+            classifier = self._classifier(f"{place}-again", unit, self._rows(unit, both, rows), None)
+            units[place] = replace(units[place], classifier=classifier)
+        return replace(pipeline, units=tuple(units))
 
     def _input(self, unit: Unit) -> str:
         plugin = self.plugins.get("classifier", self.spec.classifier_of(unit.name).name)
@@ -145,7 +171,7 @@ class Fitter:
         weights = _row_weights(classes, len(unit.classes), self.spec.class_weight)
         return Rows(inputs, classes, weights, len(unit.classes))
 
-    def _classifier(self, place: int, unit: Unit, rows: Rows, validation: Rows | None) -> Any:
+    def _classifier(self, place: str, unit: Unit, rows: Rows, validation: Rows | None) -> Any:
         part = self.spec.classifier_of(unit.name)
         kept = self._kept(f"unit-{place}")
         if kept is not None and kept.is_dir():
@@ -214,6 +240,15 @@ class _Tokens:
         with publishing(path) as temporary, gzip.open(temporary, "wt", encoding="utf-8", compresslevel=1) as file:
             for batch in batches():
                 file.writelines(json.dumps(tokens, ensure_ascii=False) + "\n" for tokens in batch.tokens)
+
+
+def _stacked(above: Any, below: Any) -> Any:
+    """One matrix over the other, dense or sparse."""
+    from scipy import sparse
+
+    if isinstance(above, np.ndarray):
+        return np.concatenate((above, below))
+    return sparse.csr_array(sparse.vstack((above, below), format="csr"))
 
 
 def _known(tokens: list[list[str]], texts: Sequence[str]) -> list[list[str]]:

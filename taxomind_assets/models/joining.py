@@ -1,4 +1,4 @@
-"""The promoted model joins the classifier: how much it counts is learned on rows that it was not trained on.
+"""The promoted model joins the classifier: how much it counts is learned on what it said of rows before it was trained on them.
 
 Two weights beside those of the router, by conditional logit (calibrated stacking; Wolpert, 1992), and a new calibration on the
 same validation rows, so that stops keep their promise. Router, model and both together are compared there, each text by
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from taxomind_assets.models.arrays import load_json, save_json
+from taxomind_assets.models.held_out import MOST_ROWS, HeldOut
 from taxomind_assets.models.voting import ModelVotes, Vote
 from taxomind_resources.faults import Fault
 
@@ -36,7 +37,6 @@ PART: Final = "join"
 _FILE: Final = "join.json"
 #: Rows under which weights would say more about them than about the model.
 FEWEST_ROWS: Final = 50
-_MOST_ROWS: Final = 4_000
 _MOST_NUMBERS: Final = 40_000_000
 #: Weight of the prior, half of it times the squared distance from no vote and a router as it is.
 _PRIOR: Final = 1.0
@@ -87,15 +87,25 @@ class _Scored:
         return np.asarray(weights[0] * self.router + weights[1] * self.votes + weights[2] * self.known, np.float64)
 
 
-def join(classifier: Classifier, pipeline: Pipeline, number: int, texts: Sequence[str], codes: Sequence[str]) -> Join:
+def join(
+    classifier: Classifier,
+    pipeline: Pipeline,
+    number: int,
+    texts: Sequence[str],
+    codes: Sequence[str],
+    *,
+    said: NDArray[np.float32] | None = None,
+) -> Join:
     """Learn how much a model counts beside a classifier.
 
     Args:
         classifier: without a model.
         pipeline: the model.
         number: its version.
-        texts: validation rows: neither the model nor the classifier has learned from them.
+        texts: validation rows, which the classifier has not learned from.
         codes: the known code of each.
+        said: what the model said of them before it had learned from them, float32 [rows, nodes of its taxonomy]; None = it
+            has not learned from them and is asked now.
     """
     from taxomind_assets.classification.fitting import Sample, calibrated
     from taxomind_assets.classification.label_calibration import LabelledLogits, text_share
@@ -111,7 +121,8 @@ def join(classifier: Classifier, pipeline: Pipeline, number: int, texts: Sequenc
     vectors = classifier.embedder.embed(own, "query")
     scorer = _silent(classifier)
     logits, trusted = _router(scorer, own, vectors)
-    scored = _over_leaves(classifier, view, logits, own, nodes)
+    votes = view.votes(own) if said is None else view.votes_of(said[chosen])
+    scored = _over_leaves(classifier, view, logits, votes, nodes)
     is_leaf = tree.is_leaf[nodes]
     choice, weights, accuracy = _decided(scored.take(is_leaf), folds[is_leaf])
     nothing = replace(nothing, accuracy=accuracy)
@@ -133,7 +144,7 @@ def _chosen(classifier: Classifier, texts: Sequence[str], codes: Sequence[str]) 
     from taxomind_assets.classification.label_calibration import text_share
 
     known = [i for i, code in enumerate(codes) if code in classifier.tree.position and texts[i]]
-    most = min(_MOST_ROWS, _MOST_NUMBERS // max(len(classifier.tree), 1))
+    most = min(MOST_ROWS, _MOST_NUMBERS // max(len(classifier.tree), 1))
     return sorted(known, key=lambda i: text_share(texts[i], "join rows"))[:most]
 
 
@@ -156,12 +167,16 @@ def _router(scorer: Any, texts: Sequence[str], vectors: NDArray[np.float32]) -> 
 
 
 def _over_leaves(
-    classifier: Classifier, view: ModelVotes, logits: NDArray[np.float32], texts: list[str], nodes: NDArray[np.int64]
+    classifier: Classifier,
+    view: ModelVotes,
+    logits: NDArray[np.float32],
+    given: NDArray[np.float32],
+    nodes: NDArray[np.int64],
 ) -> _Scored:
     leaves = np.flatnonzero(classifier.tree.is_leaf)
     places = _places(classifier, view)
-    votes = np.zeros((len(texts), leaves.size), np.float32)
-    votes[:, places] = view.votes(texts).T
+    votes = np.zeros((nodes.size, leaves.size), np.float32)
+    votes[:, places] = given.T
     known = np.zeros(leaves.size, np.float32)
     known[places] = 1
     return _Scored(np.ascontiguousarray(logits[leaves].T), votes, known, leaves[None, :] == nodes[:, None])
@@ -236,14 +251,19 @@ def join_promoted(key: str, settings: Settings, outputs: Outputs, embedder: Call
         return None
     pipeline, _ = served(store, key, number, settings, embedder)
     classifier = Classifier.load(key, settings, model=False)
-    texts, codes = _validation_rows(key, outputs, store.folder(key, number))
-    found = join(classifier, pipeline, number, texts, codes)
+    folder = store.folder(key, number)
+    texts, hashes, codes = _validation_rows(key, outputs, folder)
+    held_out, said = HeldOut.load(folder), None
+    if held_out is not None:
+        held, said = held_out.said(pipeline.tree, hashes)
+        texts, codes = [texts[i] for i in held], [codes[i] for i in held]
+    found = join(classifier, pipeline, number, texts, codes, said=said)
     store.add_part(key, number, PART, lambda folder: save_json(folder / _FILE, found.__dict__))
     return found
 
 
-def _validation_rows(key: str, outputs: Outputs, folder: Path) -> tuple[list[str], list[str]]:
-    """Rows by which a version was chosen, as files have them: evidence has learned corrections."""
+def _validation_rows(key: str, outputs: Outputs, folder: Path) -> tuple[list[str], list[str], list[str]]:
+    """Texts, their hashes and codes by which a version was chosen, as files have them: evidence has learned corrections."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -256,7 +276,7 @@ def _validation_rows(key: str, outputs: Outputs, folder: Path) -> tuple[list[str
     rows = outputs.read(LABELLED, key, columns=["text", "text_hash", "code", "source_file"])
     kept = pc.and_(pc.is_in(rows["text_hash"], value_set=chosen), pc.not_equal(rows["source_file"], CORRECTION))
     rows = rows.filter(kept)
-    return rows["text"].to_pylist(), rows["code"].to_pylist()
+    return rows["text"].to_pylist(), rows["text_hash"].to_pylist(), rows["code"].to_pylist()
 
 
 def stored_join(key: str, settings: Settings) -> Join | None:

@@ -1,4 +1,7 @@
-"""One training: labelled texts in, an immutable version out."""
+"""One training: labelled texts in, an immutable version out.
+
+Validation rows end a training early, fit temperatures and judge; then classifiers that can learn from them too.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from taxomind_assets.models.contracts import Surroundings
 from taxomind_assets.models.evaluation import Evaluation, data_digest, evaluate
 from taxomind_assets.models.exports.report import SOURCE, approved_folder
 from taxomind_assets.models.fitting import Examples, Fitter, check_enough
+from taxomind_assets.models.held_out import HeldOut
 from taxomind_assets.models.pipeline import Pipeline
 from taxomind_assets.models.registry import Registry, registry
 from taxomind_assets.models.specification import ModelSpec
@@ -171,17 +175,29 @@ def train_model(
     with store.training(key, checked.name) as run:
         started = time.monotonic()
         around = Surroundings(embedder, checked.seed, threads or available_cores(), checkpoints, say)
-        pipeline = Fitter(checked, tree, plugins, around, checkpoints).fit(train, validation)
-        trained_s = time.monotonic() - started
-        judged = None
+        fitter = Fitter(checked, tree, plugins, around, checkpoints)
+        pipeline = fitter.fit(train, validation)
+        seconds = {"training": time.monotonic() - started, "validation": 0.0}
+        judged = held_out = None
         if len(validation):
             started = time.monotonic()
-            judged = evaluate(tree, pipeline.predict(validation.texts), validation.nodes)
+            predictions = pipeline.predict(validation.texts)
+            judged = evaluate(tree, predictions, validation.nodes)
+            seconds["validation"] = time.monotonic() - started
+            started = time.monotonic()
+            again = fitter.with_validation(pipeline, train, validation)
+            if again is not None:
+                held_out = HeldOut.of(predictions, pipeline.codes, _hashes(labelled, "validation"))
+                pipeline = again
+            seconds["training"] += time.monotonic() - started
         facts = {
             "data": {**digests, **_counts(labelled), "node_texts": int((~train.labelled).sum())},
-            "seconds": {"training": round(trained_s, 2), "validation": round(time.monotonic() - started, 2)},
+            "seconds": {name: round(value, 2) for name, value in seconds.items()},
+            "learned_from_validation": held_out is not None,
             "libraries": _versions(checked, plugins),
         }
+        if held_out is not None:
+            held_out.save(run.folder)
         manifest = write_version(run, pipeline, labelled, judged, facts)
     store.drop_checkpoints(key)
     return Trained(run.number, pipeline, manifest, judged)
@@ -254,6 +270,14 @@ def trained_texts(folder: Path) -> frozenset[str]:
 
     rows = pq.read_table(folder / SPLIT_FILE)
     return frozenset(rows.filter(pc.not_equal(rows["split"], "test"))["text_hash"].to_pylist())
+
+
+def _hashes(labelled: pa.Table, split: str) -> list[str]:
+    """Hashes of the texts of a split, in the order of `examples_of`."""
+    import pyarrow.compute as pc
+
+    found: list[str] = labelled.filter(pc.equal(labelled["split"], split))["text_hash"].to_pylist()
+    return found
 
 
 def _counts(labelled: pa.Table) -> dict[str, int]:

@@ -94,7 +94,10 @@ class ModelVotes:
 
     def votes(self, texts: list[str]) -> NDArray[np.float32]:
         """The feature itself, float32 [g, b]: log of the probability over `FLOOR`, at least 0."""
-        own = self.pipeline.predict(texts).own
+        return self.votes_of(self.pipeline.predict(texts).own)
+
+    def votes_of(self, own: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `votes`, from what the model said, float32 [b, nodes of its taxonomy]."""
         chances = self._spread(own)[:, self._columns]
         found: NDArray[np.float32] = np.log(np.maximum(chances, FLOOR) / FLOOR).astype(np.float32)
         return np.ascontiguousarray(found.T)

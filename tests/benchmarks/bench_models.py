@@ -85,14 +85,16 @@ def parted(pool: Sequence[Text]) -> tuple[list[Text], list[Text]]:
     return [t for t, out in zip(pool, held, strict=True) if not out], [t for t, out in zip(pool, held, strict=True) if out]
 
 
-def fitted(task: Task, pool: Sequence[Text], spec: ModelSpec) -> tuple[Pipeline, float]:
-    """A model and the seconds that it took."""
+def fitted(task: Task, pool: Sequence[Text], spec: ModelSpec) -> tuple[Pipeline, Pipeline, float]:
+    """A model as it serves, as it was before it learned from validation texts, and the seconds that both took."""
     train, validation = parted(pool)
     around = Surroundings(lambda: task.embedder, spec.seed, available_cores())
     rows = examples(task, train, node_texts=True), examples(task, validation)
     start = time.perf_counter()
-    pipeline = Fitter(spec.checked(registry()), task.tree, registry(), around).fit(*rows)
-    return pipeline, time.perf_counter() - start
+    fitter = Fitter(spec.checked(registry()), task.tree, registry(), around)
+    before = fitter.fit(*rows)
+    pipeline = fitter.with_validation(before, *rows) or before
+    return pipeline, before, time.perf_counter() - start
 
 
 def size_of(pipeline: Pipeline) -> int:
@@ -104,7 +106,7 @@ def size_of(pipeline: Pipeline) -> int:
 
 def of_model(task: Task, pool: Sequence[Text], tests: Sequence[Text], way: str) -> Record:
     """A model alone."""
-    pipeline, seconds = fitted(task, pool, spec_of(way))
+    pipeline, _, seconds = fitted(task, pool, spec_of(way))
     return _judged(task, tests, lambda texts: pipeline.predict(texts).best, seconds) | {"bytes": size_of(pipeline)}
 
 
@@ -116,10 +118,11 @@ def of_joined(task: Task, pool: Sequence[Text], tests: Sequence[Text]) -> Record
     start = time.perf_counter()
     classifier = Classifier(task.index, task.embedder, task.settings)
     indexed = time.perf_counter() - start
-    pipeline, seconds = fitted(task, pool, spec_of("ours: combined"))
+    pipeline, before, seconds = fitted(task, pool, spec_of("ours: combined"))
     start = time.perf_counter()
     held = [(clean(text.text), code) for text in parted(pool)[1] for code in text.codes]
-    found = join(classifier, pipeline, 1, [text for text, _ in held], [code for _, code in held])
+    texts = [text for text, _ in held]
+    found = join(classifier, pipeline, 1, texts, [code for _, code in held], said=before.predict(texts).own)
     if found.choice != "router":
         view = ModelVotes(pipeline, 1, task.tree, found.strength, found.familiarity)
         classifier = classifier.with_model(Vote(view, Calibration.from_text(found.calibration)))

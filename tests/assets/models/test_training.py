@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from taxomind_assets.models import fitting
+from taxomind_assets.models.held_out import HeldOut
 from taxomind_assets.models.registry import registry
 from taxomind_assets.models.specification import chosen_spec
 from taxomind_assets.models.training import ArrowTexts, examples_of, load_model, train_model, trained_texts, with_fewer_texts
@@ -137,7 +138,7 @@ def test_a_training_that_was_killed_goes_on_where_it_was(store, tree, labelled, 
     real, done = fitting.Fitter._classifier, []
 
     def killed(self, place, unit, rows, validation):
-        if place == 2:
+        if place == "2":
             raise KeyboardInterrupt
         done.append(place)
         return real(self, place, unit, rows, validation)
@@ -153,10 +154,35 @@ def test_a_training_that_was_killed_goes_on_where_it_was(store, tree, labelled, 
     train_real = svm.train
     monkeypatch.setattr(svm, "train", lambda self, *args: trains.append(1) or train_real(self, *args))
     resumed = train(store, tree, labelled, embedder, spec)
-    assert (resumed.number, len(trains), len(done)) == (2, 2, 2)  # two of four classifiers were there
+    # Two of four classifiers were there; all four learn from validation texts in the end.
+    assert (resumed.number, len(trains), len(done)) == (2, 2 + 4, 2)
     assert not (store.root / "things" / "checkpoints").exists()
     plain = train(store, tree, labelled, embedder, spec)
     assert plain.manifest["files"] == resumed.manifest["files"]
+
+
+def test_in_the_end_a_model_learns_from_validation_texts_as_well(store, tree, labelled, embedder):
+    """Its temperatures, its figures and what weighs its vote are of the model that had not."""
+    trained = train(store, tree, labelled, embedder)
+    held_out = HeldOut.load(store.folder("things", trained.number))
+    validation = labelled.filter([split == "validation" for split in labelled["split"].to_pylist()])
+    assert trained.manifest["learned_from_validation"]
+    assert sorted(held_out.hashes) == sorted(validation["text_hash"].to_pylist())
+    held, said = held_out.said(trained.pipeline.tree, ["unknown", *validation["text_hash"].to_pylist()])
+    assert held == list(range(1, 1 + validation.num_rows))
+    now = trained.pipeline.predict(validation["text"].to_pylist()).own
+    gold = [trained.pipeline.tree.position[code] for code in validation["code"].to_pylist()]
+    rows = np.arange(len(gold))
+    assert 1 - now[rows, gold].mean() < 0.9 * (1 - said[rows, gold].mean())
+    before = said.argmax(axis=1) == gold
+    assert trained.manifest["validation"]["accuracy"] == pytest.approx(before.mean())
+
+
+def test_what_needs_validation_texts_to_stop_never_learns_from_them(store, tree, labelled, embedder):
+    spec = spec_of(classifier="xgboost", parameters=["n_estimators=5"])
+    trained = train(store, tree, labelled, embedder, spec)
+    assert not trained.manifest["learned_from_validation"]
+    assert HeldOut.load(store.folder("things", trained.number)) is None
 
 
 def test_slow_tokenizers_are_asked_once_for_each_text(store, tree, labelled, embedder, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 
@@ -89,6 +89,9 @@ def library_rows(inputs: Any) -> Any:
 
 class LinearClassifier:
     """What classifiers share that are a `Linear` once they are trained. `train` sets `_linear`."""
+
+    #: They need no validation rows to know when to stop, so in the end they learn from those as well.
+    learns_from_validation: ClassVar = True
 
     def __init__(self, parameters: PluginParameters, surroundings: Surroundings, linear: Linear | None = None) -> None:
         self.parameters = parameters
