@@ -1,6 +1,10 @@
 """Runs whose process is gone: a power cut or a killed service leaves them 'started' for ever, and their taxonomy blocked."""
 
+import json
+import math
 import os
+import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -8,8 +12,10 @@ from typing import Final
 from dagster import (
     DagsterEventType,
     DagsterInstance,
+    DagsterRun,
     DagsterRunStatus,
     DefaultSensorStatus,
+    RunRecord,
     RunsFilter,
     SensorEvaluationContext,
     SkipReason,
@@ -20,7 +26,11 @@ _INTERVAL_S: Final = 15
 #: Runs that were executed where they were asked for carry it.
 STARTED_BY_TAG: Final = "taxomind/started_by"
 _SLACK_S: Final = 60.0
-_UNDER_WAY: Final = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+_UNDER_WAY: Final = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+#: A process that was asked for says its number within this time.
+_START_S: Final = 45.0
+#: Where Dagster notes the code server that was asked to start a run.
+_LAUNCHER_TAG: Final = ".dagster/grpc_info"
 
 
 @sensor(
@@ -39,11 +49,43 @@ def stranded_runs(context: SensorEvaluationContext) -> SkipReason:
         run = record.dagster_run
         if is_shared and STARTED_BY_TAG in run.tags:
             continue
-        pid = worker_pid(context.instance, run.run_id)
-        if pid is not None and record.start_time is not None and not lives_since(pid, record.start_time):
-            context.instance.report_run_failed(run, f"The process of the run ({pid}) is gone.")
+        if reason := _why_stranded(context.instance, record):
+            context.instance.report_run_failed(run, reason)
             failed.append(f"{run.job_name} {run.run_id[:8]}")
     return SkipReason(f"Marked as failed: {', '.join(failed)}." if failed else "Every run under way has its process.")
+
+
+def _why_stranded(instance: DagsterInstance, record: RunRecord) -> str:
+    """Why nobody works on a run; '' = somebody does, as far as is known."""
+    run = record.dagster_run
+    pid = worker_pid(instance, run.run_id)
+    if pid is not None:
+        # A run that is starting has no time to compare the process with.
+        started = math.inf if record.start_time is None else record.start_time
+        return "" if lives_since(pid, started) else f"The process of the run ({pid}) is gone."
+    if run.status != DagsterRunStatus.STARTING or time.time() - record.update_timestamp.timestamp() < _START_S:
+        return ""
+    # The code server that was asked reports it when the process ends early, unless it is gone as well: after a power cut.
+    return "" if _launcher_answers(run) else "The code server that was asked to start the run is gone."
+
+
+def _launcher_answers(run: DagsterRun) -> bool:
+    """Whether something listens where the run was asked for."""
+    try:
+        found = json.loads(run.tags.get(_LAUNCHER_TAG, "{}"))
+    except ValueError:
+        return True
+    if not found:
+        return False
+    with suppress(OSError):
+        if path := found.get("socket"):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(1)
+                client.connect(path)
+                return True
+        with socket.create_connection((found.get("host") or "localhost", int(found["port"])), 1):
+            return True
+    return False
 
 
 def worker_pid(instance: DagsterInstance, run_id: str) -> int | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -70,6 +72,39 @@ def test_a_run_that_never_said_its_process_is_left_alone(instance):
     instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, run.job_name), run.run_id)
     tick(instance)
     assert instance.get_run_by_id(run.run_id).status == DagsterRunStatus.STARTED
+
+
+@pytest.mark.parametrize(
+    ("asked_s_ago", "server", "status"),
+    [
+        (5, "gone", DagsterRunStatus.STARTING),
+        (100, "gone", DagsterRunStatus.FAILURE),
+        (100, "never noted", DagsterRunStatus.FAILURE),
+        (100, "listening", DagsterRunStatus.STARTING),
+    ],
+)
+def test_a_run_that_nobody_starts_any_more_is_failed(instance, tmp_path, monkeypatch, asked_s_ago, server, status):
+    """After a power cut neither the process of the run nor the code server that was asked for it is there."""
+    path = str(tmp_path / "socket")
+    tags = {} if server == "never noted" else {".dagster/grpc_info": json.dumps({"host": "localhost", "socket": path})}
+    run = instance.create_run_for_job(maintenance, tags=tags)
+    instance.report_dagster_event(DagsterEvent(DagsterEventType.PIPELINE_STARTING.value, run.job_name), run.run_id)
+    with socket.socket(socket.AF_UNIX) as listening:
+        if server == "listening":
+            listening.bind(path)
+            listening.listen()
+        now = time.time()
+        monkeypatch.setattr("taxomind_sensors.stranded.time.time", lambda: now + asked_s_ago)
+        tick(instance)
+    assert instance.get_run_by_id(run.run_id).status == status
+
+
+def test_a_run_whose_process_died_while_it_was_starting_is_failed(instance, dead_pid):
+    run = instance.create_run_for_job(maintenance)
+    instance.report_dagster_event(DagsterEvent(DagsterEventType.PIPELINE_STARTING.value, run.job_name), run.run_id)
+    instance.report_engine_event(f"Started process for run (pid: {dead_pid}).", run, EngineEventData.in_process(dead_pid))
+    tick(instance)
+    assert instance.get_run_by_id(run.run_id).status == DagsterRunStatus.FAILURE
 
 
 def test_a_number_that_another_process_took_over_is_not_the_run(dead_pid):
