@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 #: Seconds for which a look at the files is believed.
 _FRESH_S: Final = 0.5
 _FITTED: Final = "classification.calibrations"
+#: What is made for the first texts only (products, features, the cross-lingual table) is made before anybody waits for it.
+_FIRST_TEXTS: Final = ("nurse", "Krankenpfleger in der Kinderklinik", "медсестра")
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ class Resident:
         if own is None or state[:2] != self._state[:2]:
             own, former = None, None
             classifier = Classifier.load(self._key, self._service.settings)
+            classifier.classify(_FIRST_TEXTS)
         else:
             classifier, former = own.classifier, self._state[2]
         if own is None or state[2] != former:

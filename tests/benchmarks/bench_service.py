@@ -122,7 +122,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, default=20.0, help="requests per second")
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--repeats", type=int, default=3, help="batches of each kind; the fastest counts")
+    parser.add_argument("--repeats", type=int, default=8, help="batches of each kind; the fastest counts")
     parser.add_argument("--data", type=Path, default=None, help="a data root with isco08 built; default: a new one")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
