@@ -71,6 +71,7 @@ def _print(session: Session, key: str, found: Exported) -> None:
         if variant.reason:
             session.say(f"  {variant.variant}: {variant.reason}")
     session.say(f"Compared on {found.texts:,} texts, {found.labelled:,} of them labelled; {found.threads} threads.")
+    session.say("These figures say what an export costs; what the model is worth says: taxomind models evaluate")
     accepted = found.accepted()
     if accepted:
         session.say(

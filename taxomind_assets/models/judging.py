@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from taxomind_assets.models.evaluation import evaluate
+from taxomind_assets.models.held_out import HeldOut
+from taxomind_assets.models.pipeline import Predictions
 from taxomind_assets.models.stored import EVALUATIONS, labelled_texts, part_of, write_evaluation
 from taxomind_assets.models.training import examples_of, load_model, trained_texts
 from taxomind_assets.taxonomy.stored import stored_taxonomy
@@ -71,15 +73,28 @@ def judge_version(
             continue
         if pipeline is None:
             pipeline, _ = load_model(store, key, number, embedder=embedder)
-        digests[split] = _judge(pipeline, tree, own, split, key=key, number=number, outputs=outputs)
+        held_out = HeldOut.load(store.folder(key, number)) if split == "validation" else None
+        own, predictions = _answered(pipeline, tree, own, split, held_out)
+        digests[split] = _judge(tree, own, split, predictions, key=key, number=number, outputs=outputs)
     parts = [part_of(number, split) for split in SPLITS]
     measures = outputs.read(EVALUATIONS, key, columns=["metric"], parts=parts).num_rows
     return JudgedVersion(digests.get("test", ""), measures, tuple(notes))
 
 
-def _judge(pipeline: Pipeline, tree: Taxonomy, rows: pa.Table, split: str, *, key: str, number: int, outputs: Outputs) -> str:
-    examples = examples_of(tree, rows, split)
-    found = evaluate(tree, pipeline.predict(examples.texts), examples.nodes)
+def _answered(
+    pipeline: Pipeline, tree: Taxonomy, rows: pa.Table, split: str, held_out: HeldOut | None
+) -> tuple[pa.Table, Predictions]:
+    """Rows, and what the model says of them: of rows that it has learned from in the end, what it said before."""
+    if held_out is None:
+        return rows, pipeline.predict(examples_of(tree, rows, split).texts)
+    held, said = held_out.said(pipeline.tree, rows["text_hash"].to_pylist())
+    return rows.take(held), Predictions(pipeline.tree, said)
+
+
+def _judge(
+    tree: Taxonomy, rows: pa.Table, split: str, predictions: Predictions, *, key: str, number: int, outputs: Outputs
+) -> str:
+    found = evaluate(tree, predictions, examples_of(tree, rows, split).nodes)
     return write_evaluation(outputs, key, number, split, tree=tree, rows=rows, found=found)
 
 

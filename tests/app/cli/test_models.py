@@ -71,6 +71,14 @@ def test_a_version_is_listed_and_shown_with_its_figures(call, trained):
     assert "macro_f1" in call("--data", trained, "models", "show").out
 
 
+def test_validation_figures_are_of_the_model_that_had_not_learned_from_validation_texts(call, trained):
+    told = json.loads(call("--data", trained, "models", "show", "--json").out)
+    assert told["manifest"]["learned_from_validation"]
+    judged = told["manifest"]["validation"]
+    for metric in ("accuracy", "log_loss", "brier"):
+        assert figures(told, "validation")[metric] == pytest.approx(judged[metric], rel=0.02, abs=1e-4)
+
+
 def test_the_tables_can_be_queried(trained):
     outputs = Outputs(trained)
     texts = outputs.read("models.labelled_texts", "living")
