@@ -70,7 +70,7 @@ class Running:
 
     def asked(self, path: str, body: Any) -> str:
         """The id of a job; the request is sent until it is answered, as clients do."""
-        key = f"k-{next(self._numbers)}"
+        key = f"k-{self.port}-{next(self._numbers)}"
         answer = wait_for(lambda: self.call(path, body, "POST", key), 120)
         return str(answer.get("job_id") or answer["jobId"])
 
