@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 from taxomind_resources.catalogue import Catalogue
 from taxomind_resources.index_store import IndexStore
 from taxomind_resources.outputs import Outputs
+from tests.copies import copied
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -70,7 +70,7 @@ def shipped(tmp_path_factory, model_root):
     data = folder / "data"
     data.mkdir()
     if (model_root / "models").is_dir():
-        shutil.copytree(model_root / "models", data / "models")
+        copied(model_root / "models", data / "models")
     rows = list(revised_rows())
     with (folder / "new.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from taxomind_app.cli.main import main
+from tests.copies import copied
 
 # Workers of pytest-xdist set a width, which would fold what the tests look for.
 os.environ.pop("COLUMNS", None)
@@ -104,7 +104,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, model_root: Path) -> Path:
 @pytest.fixture
 def own(built: Path, tmp_path: Path) -> Path:
     """A copy of `built` that a test may change."""
-    return Path(shutil.copytree(built, tmp_path / "own"))
+    return copied(built, tmp_path / "own")
 
 
 @pytest.fixture
@@ -117,5 +117,5 @@ def with_models(data: Path, model_root: Path) -> Path:
     """Copy the converted models, if there are any yet."""
     data.mkdir(parents=True, exist_ok=True)
     if (model_root / "models").is_dir():
-        shutil.copytree(model_root / "models", data / "models", dirs_exist_ok=True)
+        copied(model_root / "models", data / "models")
     return data

@@ -9,7 +9,8 @@ import pytest
 
 from taxomind_app.client import AsyncClient, Client
 from taxomind_resources.faults import Fault
-from tests.app.api.v1_service import SECRET, answering, copied
+from tests.app.api.v1_service import SECRET, answering
+from tests.copies import copied
 
 
 @pytest.fixture(scope="module")

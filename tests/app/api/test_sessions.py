@@ -10,7 +10,8 @@ from starlette.testclient import TestClient
 
 from taxomind_app.api.sessions import COOKIE
 from taxomind_resources.token_store import TokenStore
-from tests.app.api.v1_service import PATH, SECRET, answering, copied
+from tests.app.api.v1_service import PATH, SECRET, answering
+from tests.copies import copied
 
 BODY = {"corrections": [{"text": "a cookie made of oak", "code": "PT"}]}
 

@@ -9,7 +9,8 @@ import pytest
 from taxomind_app.api.app import create_app
 from taxomind_resources.settings import load_settings
 from taxomind_resources.token_store import TokenStore
-from tests.app.api.v1_service import PATH, answering, copied
+from tests.app.api.v1_service import PATH, answering
+from tests.copies import copied
 
 
 @pytest.fixture(scope="module")

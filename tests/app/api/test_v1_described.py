@@ -23,7 +23,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from taxomind_app.client import Client
-from tests.app.api.v1_service import SECRET, answering, copied
+from tests.app.api.v1_service import SECRET, answering
+from tests.copies import copied
 
 DOCS = Path(__file__).parents[3] / "docs" / "v1.md"
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -7,7 +7,8 @@ import pytest
 
 from taxomind_resources.outputs import Outputs
 from taxomind_resources.tables import BY_NAME
-from tests.app.api.v1_service import PATH, answering, copied
+from tests.app.api.v1_service import PATH, answering
+from tests.copies import copied
 
 TEXTS = ["shiitake on a log", "button mushroom soup", "a toadstool with dots", "mushrooms in the wood"]
 

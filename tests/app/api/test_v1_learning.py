@@ -20,7 +20,8 @@ from taxomind_resources.outputs import Outputs
 from taxomind_resources.settings import load_settings
 from taxomind_resources.token_store import TokenStore
 from tests.app.api.conftest import NoStop
-from tests.app.api.v1_service import PATH, answering, copied
+from tests.app.api.v1_service import PATH, answering
+from tests.copies import copied
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,10 +70,3 @@ def answering(data: Path, patch: Any, **service: Any) -> Answering:
     if settings.service.auth_enabled:
         http.headers["Authorization"] = f"Bearer {SECRET}"
     return Answering(app, http, data)
-
-
-def copied(built: Path, target: Path) -> Path:
-    """A copy of a data root that tests may change; the models are shared."""
-    shutil.copytree(built, target, ignore=shutil.ignore_patterns("models"))
-    (target / "models").symlink_to((built / "models").resolve())
-    return target

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ import pytest
 from taxomind_app import doctor
 from taxomind_app.cli import growth_review
 from taxomind_app.cli.main import main
+from tests.copies import copied
 
 Call = Callable[..., Any]
 REPTILES = [
@@ -51,7 +51,7 @@ def put_wishes(data: Path, label: str, texts: list[str], primary: str = "Animals
 @pytest.fixture(scope="module")
 def counted(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A built project in which six texts ask for reptiles and six for insects, all counted; tests copy it."""
-    data = Path(shutil.copytree(built, tmp_path_factory.mktemp("growth") / "data"))
+    data = copied(built, tmp_path_factory.mktemp("growth") / "data")
     put_wishes(data, "Reptiles", REPTILES)
     put_wishes(data, "Insects", INSECTS)
     with pytest.MonkeyPatch.context() as patch:
@@ -65,7 +65,7 @@ def counted(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wished(counted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of `counted` that a test may change."""
     monkeypatch.setenv("TAXOMIND_LIMITS__SETTLE_S", "0")
-    return Path(shutil.copytree(counted, tmp_path / "wished"))
+    return copied(counted, tmp_path / "wished")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from itertools import product
@@ -17,6 +16,7 @@ from taxomind_resources.model_store import ModelStore
 from taxomind_resources.outputs import Outputs
 from tests.app.conftest import TAXOMIND
 from tests.assets.models.test_transformer import tiny
+from tests.copies import copied
 
 __all__ = ["tiny"]
 
@@ -36,7 +36,7 @@ _TRAIN = ("--preset", "fast", "--param", "min_df=2", "--param", "max_df=1.0", "-
 @pytest.fixture(scope="module")
 def trained(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data root with 400 labelled texts and one version; tests only read it."""
-    data = Path(shutil.copytree(built, tmp_path_factory.mktemp("models") / "data"))
+    data = copied(built, tmp_path_factory.mktemp("models") / "data")
     file = data.parent / "labels.csv"
     rows = [f"{b} {w} {e},{code}" for (code, words), b, e in product(WORDS.items(), _BEGINNINGS, _ENDS) for w in words]
     file.write_text("\n".join(["text,code", *rows]) + "\n", encoding="utf-8")
@@ -53,7 +53,7 @@ def trained(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def own_models(trained: Path, tmp_path: Path) -> Path:
     """A copy of it that a test may change."""
-    return Path(shutil.copytree(trained, tmp_path / "own"))
+    return copied(trained, tmp_path / "own")
 
 
 def figures(told: dict[str, Any], split: str) -> dict[str, float]:

@@ -16,7 +16,8 @@ from taxomind_resources.settings import load_settings
 from taxomind_resources.tables import BY_NAME
 from tests.acceptance.browser import BROWSERS, find_browser
 from tests.acceptance.driver import driven
-from tests.app.api.v1_service import PATH, answering, copied
+from tests.app.api.v1_service import PATH, answering
+from tests.copies import copied
 
 pytestmark = [
     pytest.mark.slow,

@@ -14,7 +14,8 @@ from taxomind_app.web.rendering import POLICY
 from taxomind_resources.outputs import Outputs
 from taxomind_resources.tables import BY_NAME
 from tests.app.api.test_v1_growth import candidate
-from tests.app.api.v1_service import answering, copied
+from tests.app.api.v1_service import answering
+from tests.copies import copied
 
 STATIC = Path(pages.__file__).with_name("static")
 ALL = ["", "?text=barn+owl", "/queue", "/growth", "/contradictions", "/report"]
