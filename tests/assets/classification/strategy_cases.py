@@ -1,62 +1,25 @@
-"""Small trees with scores, candidates and hits, for tests of strategies."""
+"""Random trees with scores, candidates and hits, for tests of strategies."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
-from taxomind_assets.classification.decisions import Decisions
 from taxomind_assets.classification.rules import candidate_subgraph
-from taxomind_assets.classification.strategies import (
-    run_strategy,
-)
-from taxomind_assets.taxonomy.tree import ROOT, Node, NodeText, Taxonomy
-from taxomind_resources.settings import RoutingSettings
+from taxomind_assets.classification.strategies import run_strategy
+from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
+from tests.assets.classification.routed_trees import Hits, answer, make_tree
 
-Hits = tuple[np.ndarray, np.ndarray]
-FAMILY = {
+FOUR_LEVELS = {
     "A": None, "B": None, "A1": "A", "A2": "A", "A11": "A1", "A12": "A1", "A111": "A11", "A112": "A11", "B1": "B", "B2": "B",
 }  # fmt: skip
-
-
-def make_tree(parents: dict[str, str | None]) -> Taxonomy:
-    depth: dict[str | None, int] = {None: 0}
-    nodes = []
-    for code, parent in parents.items():
-        depth[code] = depth[parent] + 1
-        nodes.append(Node(code, parent, depth[code], (NodeText("en", code),)))
-    return Taxonomy.build("T", nodes)
-
-
-def row(tree: Taxonomy, **scores: float) -> np.ndarray:
-    values = np.zeros((1, len(tree)), np.float32)
-    for code, score in scores.items():
-        values[0, tree.position[code]] = score
-    return values
-
-
-def hits_of(tree: Taxonomy, **scores: float) -> Hits:
-    nodes = np.array([[tree.position[code] for code in scores]], np.int32).reshape(1, len(scores))
-    return nodes, np.array([list(scores.values())], np.float32).reshape(1, len(scores))
-
-
-def rules(**values: Any) -> RoutingSettings:
-    return RoutingSettings.model_validate(values)
 
 
 def ran(name: str, tree: Taxonomy, scores: np.ndarray, options: object = None, hits: Hits | None = None) -> tuple:
     """(code, reason, ambiguous, alternatives) of one text, all nodes candidates."""
     found = hits or (np.full((1, 1), ROOT, np.int32), np.full((1, 1), -np.inf, np.float32))
     decisions = run_strategy(name, tree, scores, np.ones(scores.shape, np.bool_), found, options=options)
-    return told(tree, decisions, 0)
-
-
-def told(tree: Taxonomy, decisions: Decisions, text: int) -> tuple:
-    node = int(decisions.nodes[text])
-    alternatives = [tree.codes[i] for i in decisions.alternatives[text].tolist() if i != ROOT]
-    return None if node == ROOT else tree.codes[node], decisions.reasons[text], bool(decisions.ambiguous[text]), alternatives
+    return answer(tree, decisions)
 
 
 @st.composite

@@ -13,7 +13,8 @@ from taxomind_assets.classification.strategies import (
     run_strategy,
 )
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
-from tests.assets.classification.strategy_cases import FAMILY, cases, hits_of, make_tree, ran, row
+from tests.assets.classification.routed_trees import hits_of, make_tree, row
+from tests.assets.classification.strategy_cases import FOUR_LEVELS, cases, ran
 
 Found = list[tuple[int, float]]
 
@@ -106,7 +107,7 @@ def test_consensus_equals_its_definition_written_out(
 
 
 def test_consensus_follows_the_mass_where_the_scores_are_low() -> None:
-    tree = make_tree(FAMILY)
+    tree = make_tree(FOUR_LEVELS)
     hits = hits_of(tree, A11=0.4, A12=0.1, B1=0.2)
     assert ran("consensus", tree, row(tree, A11=0.3), None, hits)[:3] == ("A11", "no_consensus", True)
     by_score = ran("consensus", tree, row(tree, A11=0.3, A111=0.9), None, hits)

@@ -21,13 +21,14 @@ from taxomind_assets.classification.strategies import (
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy, nearest_common
 from taxomind_resources.faults import Fault
 from taxomind_resources.settings import RetrievalSettings
-from tests.assets.classification.strategy_cases import FAMILY, cases, make_tree, ran, row, rules, told
+from tests.assets.classification.routed_trees import answer, make_tree, row, rules
+from tests.assets.classification.strategy_cases import FOUR_LEVELS, cases, ran
 
 # ---------------------------------------------------------------------------------------------- vetoes
 
 
 def test_each_veto_stops_where_its_definition_says() -> None:
-    tree = make_tree(FAMILY)
+    tree = make_tree(FOUR_LEVELS)
     # name: (scores of A, A1, A2, does the path stop at A?)
     expected = {
         "veto_none": [(0.6, 0.61, 0.3, False)],
@@ -44,14 +45,14 @@ def test_each_veto_stops_where_its_definition_says() -> None:
 
 
 def test_the_low_spread_veto_stops_among_similar_children_only() -> None:
-    tree = make_tree(FAMILY)
+    tree = make_tree(FOUR_LEVELS)
     options = VetoOptions(routing=rules(min_descent_gap=0.01))
     assert ran("veto_low_spread", tree, row(tree, A=0.6, A1=0.61, A2=0.58, A11=0.9), options)[:2] == ("A", "parent_competitive")
     assert ran("veto_low_spread", tree, row(tree, A=0.6, A1=0.61, A2=0.5, A11=0.9, A111=0.99), options)[0] == "A111"
 
 
 def test_the_margin_of_the_decaying_veto_shrinks_with_depth() -> None:
-    tree = make_tree(FAMILY)
+    tree = make_tree(FOUR_LEVELS)
     # Each best child leads its parent by 0.02: less than 0.03 (level 1) and 0.021 (level 2), more than 0.0147 (level 3).
     level1 = row(tree, A=0.6, A1=0.62, A11=0.9, A111=0.99)
     level2 = row(tree, A=0.5, A1=0.6, A11=0.62, A111=0.99)
@@ -61,7 +62,7 @@ def test_the_margin_of_the_decaying_veto_shrinks_with_depth() -> None:
 
 
 def test_close_top_nodes_stop_every_veto_variant_at_the_root() -> None:
-    tree = make_tree(FAMILY)
+    tree = make_tree(FOUR_LEVELS)
     for name in STRATEGIES:
         if name.startswith("veto"):
             assert ran(name, tree, row(tree, A=0.6, B=0.59))[:2] == (None, "sibling_ambiguity")
@@ -75,11 +76,11 @@ def test_veto_none_and_fixed_are_the_rules_of_the_settings(case: tuple, enabled:
     beams = beam(tree, hits, RetrievalSettings.model_validate({}))
     by_rules = route_by_rules(tree, scores, candidates, beams, options)
     by_name = run_strategy("veto_fixed" if enabled else "veto_none", tree, scores, candidates, hits)
-    assert [told(tree, by_name, i) for i in range(len(scores))] == [told(tree, by_rules, i) for i in range(len(scores))]
+    assert [answer(tree, by_name, i) for i in range(len(scores))] == [answer(tree, by_rules, i) for i in range(len(scores))]
 
 
 def test_variants_can_be_validated() -> None:
-    tree = make_tree(FAMILY)
+    tree = make_tree(FOUR_LEVELS)
     scores = row(tree, A=0.6, A1=0.59, A11=0.58, A12=0.3, A111=0.57, A112=0.3, B1=0.9)
     assert ran("veto_none", tree, scores)[0] == "A111"
     code, reason, *_ = ran("veto_none", tree, scores, VetoOptions(validated=True))
@@ -90,19 +91,19 @@ def test_variants_can_be_validated() -> None:
 
 
 def test_flat_takes_the_best_node_of_any_depth() -> None:
-    tree = make_tree(FAMILY)
+    tree = make_tree(FOUR_LEVELS)
     scores = row(tree, A=0.6, A1=0.9, A11=0.7)
     assert ran("flat", tree, scores) == ("A1", "flat_best", False, [])
     assert ran("flat", tree, scores, FlatOptions(flat_k=3)) == ("A1", "flat_best", False, ["A11", "A"])
 
 
 def test_flat_without_candidates_has_no_answer() -> None:
-    tree = make_tree(FAMILY)
+    tree = make_tree(FOUR_LEVELS)
     nobody = np.zeros((1, len(tree)), np.bool_)
     hits = np.full((1, 0), ROOT, np.int32), np.zeros((1, 0), np.float32)
     for name in ("flat", "bottomup", "topdown", "hybrid", "consensus", "veto_fixed"):
         decisions = run_strategy(name, tree, row(tree, A=0.9), nobody, hits)
-        assert told(tree, decisions, 0) == (None, "no_candidate_children", True, []), name
+        assert answer(tree, decisions, 0) == (None, "no_candidate_children", True, []), name
 
 
 def naive_topdown(tree: Taxonomy, scores: list[float], candidates: set[int], options: TopdownOptions) -> list[int]:
@@ -143,7 +144,7 @@ def test_topdown_equals_a_descent_written_out(case: tuple, options: TopdownOptio
 
 
 def test_topdown_stops_at_low_and_at_falling_scores() -> None:
-    tree = make_tree(FAMILY)
+    tree = make_tree(FOUR_LEVELS)
     assert ran("topdown", tree, row(tree, A=0.1, A1=0.3)) == ("A", "low_confidence", True, [])
     assert ran("topdown", tree, row(tree, A=0.6, A1=0.5)) == ("A", "score_decrease", True, [])
     assert ran("topdown", tree, row(tree, A=0.6, A1=0.5), TopdownOptions(stop_on_decrease=False))[0] == "A1"
@@ -199,7 +200,7 @@ def test_bottomup_lets_three_good_children_carry_their_parent() -> None:
 
 
 def test_hybrid_takes_the_better_of_the_two() -> None:
-    tree = make_tree(FAMILY)
+    tree = make_tree(FOUR_LEVELS)
     scores = row(tree, A=0.5, A1=0.45, B=0.4, B1=0.9)
     assert ran("topdown", tree, scores)[0] == "A"
     assert ran("bottomup", tree, scores)[0] == "B1"
@@ -208,7 +209,7 @@ def test_hybrid_takes_the_better_of_the_two() -> None:
 
 
 def test_hybrid_answers_the_common_ancestor_when_levels_lie_far_apart() -> None:
-    tree = make_tree(FAMILY)
+    tree = make_tree(FOUR_LEVELS)
     scores = row(tree, A=0.5, A1=0.45, A111=0.9)
     assert ran("topdown", tree, scores)[0] == "A"
     assert ran("bottomup", tree, scores)[0] == "A111"
@@ -246,21 +247,21 @@ def test_the_registry_names_every_strategy_of_the_comparison() -> None:
 
 
 def test_an_unknown_strategy_is_refused_with_the_nearest_name() -> None:
-    tree = make_tree(FAMILY)
+    tree = make_tree(FOUR_LEVELS)
     with pytest.raises(Fault, match="did you mean 'topdown'") as caught:
         ran("top_down", tree, row(tree))
     assert caught.value.code == "invalid_input"
 
 
 def test_options_of_another_strategy_are_refused() -> None:
-    tree = make_tree(FAMILY)
+    tree = make_tree(FOUR_LEVELS)
     with pytest.raises(Fault, match="TopdownOptions") as caught:
         ran("topdown", tree, row(tree), FlatOptions())
     assert caught.value.code == "invalid_input"
 
 
 def test_arrays_that_do_not_fit_the_tree_are_refused() -> None:
-    tree = make_tree(FAMILY)
+    tree = make_tree(FOUR_LEVELS)
     with pytest.raises(Fault, match="do not fit together"):
         ran("flat", tree, np.zeros((1, 3), np.float32))
 
@@ -285,4 +286,4 @@ def test_every_strategy_answers_with_a_node_or_none_whatever_the_input(case: tup
     assert all(isinstance(reason, str) and reason for reason in decisions.reasons)
     for text in range(len(scores)):
         alone = run_strategy(name, tree, scores[[text]], candidates[[text]], (hits[0][[text]], hits[1][[text]]))
-        assert told(tree, alone, 0) == told(tree, decisions, text)
+        assert answer(tree, alone, 0) == answer(tree, decisions, text)

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from taxomind_assets.classification.decisions import Decisions
 from taxomind_assets.classification.rules import beam, candidate_subgraph, route_by_rules
 from taxomind_assets.classification.validation import RETRY_FACTOR, Status, insufficient, route_validated, validate
-from taxomind_assets.taxonomy.tree import ROOT, Node, NodeText, Taxonomy
+from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
 from taxomind_resources.settings import RetrievalSettings, RoutingSettings
-
-Hits = tuple[np.ndarray, np.ndarray]
+from tests.assets.classification.routed_trees import Hits, make_tree
 
 TREE = {
     "1 Managers": None,
@@ -29,15 +28,6 @@ TREE = {
     "91 Cleaners": "9 Elementary",
     "911 Domestic cleaners": "91 Cleaners",
 }
-
-
-def make_tree(parents: dict[str, str | None]) -> Taxonomy:
-    depth: dict[str | None, int] = {None: 0}
-    nodes = []
-    for code, parent in parents.items():
-        depth[code] = depth[parent] + 1
-        nodes.append(Node(code, parent, depth[code], (NodeText("en", code),)))
-    return Taxonomy.build("T", nodes)
 
 
 def node(tree: Taxonomy, short: str) -> int:
