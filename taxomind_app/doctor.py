@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -11,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from taxomind_app.daemons import GONE_S, complaints, silence
 from taxomind_app.doctor_use import listed, promoted_models, unused_nodes
 from taxomind_resources.faults import Fault
 
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
     from taxomind_resources.settings import Settings
 
 Status = Literal["ok", "warn", "fail"]
-#: A daemon says every 30 seconds that it lives; Dagster itself calls it dead after five minutes.
-_HEARTBEAT_S: Final = 300.0
-_DAEMONS: Final = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR")
 
 
 @dataclass(frozen=True)
@@ -277,17 +276,14 @@ def _sensors(place: _Place) -> tuple[Status, str, str]:
     if not (place.settings.data / "dagster").is_dir() and not os.environ.get("DAGSTER_HOME"):
         return "warn", "nothing has run yet", "Start the daemon, which watches the inbox: taxomind ui"
     with open_instance(place.settings.data) as instance:
-        beats = instance.get_daemon_heartbeats()
-        ages = {name: time.time() - beats[name].timestamp for name in _DAEMONS if name in beats}
-        errors = [error.message.strip() for name in _DAEMONS if name in beats for error in (beats[name].errors or [])[:1]]
-    if not ages:
+        silent, errors = silence(instance), complaints(instance)
+    if math.isinf(silent):
         return "warn", "no daemon has ever run, so the inbox is not watched", "Start it: taxomind ui"
-    newest = min(ages.values())
-    if newest > _HEARTBEAT_S:
-        return "warn", f"the daemon was last seen {_ago(newest)} ago, so the inbox is not watched", "Start it: taxomind ui"
+    if silent > GONE_S:
+        return "warn", f"the daemon was last seen {_ago(silent)} ago, so the inbox is not watched", "Start it: taxomind ui"
     if errors:
         return "fail", f"the daemon reports: {errors[0][:300]}", "Look at its page in the UI: Deployment, Daemons."
-    return "ok", f"the daemon watches the inbox, last seen {_ago(newest)} ago", ""
+    return "ok", f"the daemon watches the inbox, last seen {_ago(silent)} ago", ""
 
 
 def _pending(place: _Place) -> tuple[Status, str, str]:

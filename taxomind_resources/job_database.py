@@ -188,8 +188,11 @@ class PostgresDatabase:
     def _living(self) -> Any:
         import psycopg2
 
-        while self._free:
-            since, connection = self._free.pop()
+        while True:
+            try:
+                since, connection = self._free.pop()
+            except IndexError:  # Not asked before: another thread may take the last one in between.
+                break
             if time.monotonic() - since < _TRIED_S or self._answers(connection):
                 return connection
         connection = psycopg2.connect(self._address, connect_timeout=_CONNECT_S, application_name="taxomind")

@@ -6,11 +6,11 @@ graph, which a sensor asks for; where no daemon runs, a worker asks for a job in
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from taxomind_app.api.auth import Caller
 from taxomind_app.api.jobs import Asked, Place, Service
+from taxomind_app.daemons import GONE_S, SENSORS, silence
 from taxomind_resources.faults import Fault
 from taxomind_resources.jobs import CHANGES
 from taxomind_resources.keys import tenant_of
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from taxomind_resources.jobs import Job
 
-#: The daemon of sensors says every 30 seconds that it lives.
-_DAEMON_S: Final = 120.0
-_SENSORS: Final = "SENSOR"
 #: Stands for a token: nobody asked for these jobs.
 _WORKERS: Final = Caller("workers", ("*",), frozenset(), "workers")
 #: Parameter of such a job.
@@ -35,7 +32,7 @@ def ask_to_learn(service: Service, instance: DagsterInstance) -> list[Job]:
     Raises:
         Fault: `storage_failed`.
     """
-    if _has_daemon(instance):
+    if silence(instance, SENSORS) <= GONE_S:
         return []
     keys = service.inbox.keys()
     return [job for key in keys if (job := _asked(service, instance, key)) is not None]
@@ -61,8 +58,3 @@ def _asked(service: Service, instance: DagsterInstance, key: str) -> Job | None:
         asked, "learn", Place(tenant, own, key), rows=0, message="Corrections of the inbox.", parameters={INBOX: True}
     )
     return None if job.is_terminal else job
-
-
-def _has_daemon(instance: DagsterInstance) -> bool:
-    beat = instance.get_daemon_heartbeats().get(_SENSORS)
-    return beat is not None and time.time() - beat.timestamp < _DAEMON_S

@@ -32,8 +32,6 @@ taxomind serve --no-auth --port 8080
 taxomind serve --only workers
 """
 UI_HOST: Final = "127.0.0.1"
-#: Names a folder of converted models that a new data root begins with.
-MODELS_VARIABLE: Final = "TAXOMIND_MODELS"
 
 
 class Part(StrEnum):
@@ -94,6 +92,7 @@ def _run(session: Session, service: ServiceSettings, parts: frozenset[Part], ui_
     from taxomind_app.api.children import keep_all
     from taxomind_app.api.logs import configure_logs
     from taxomind_app.cli.ui import check_free, in_url
+    from taxomind_resources.embedding.placing import place_models
 
     if Part.API in parts:
         check_access(service, session.root)
@@ -114,38 +113,6 @@ def _run(session: Session, service: ServiceSettings, parts: frozenset[Part], ui_
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     keep_all(children, ended)
-
-
-def place_models(root: Path, folder: str | None = None) -> None:
-    """Copy converted models that an image brings along into a data root that has none, so that nobody converts them again.
-
-    Args:
-        root: data root.
-        folder: where they lie (default: the variable TAXOMIND_MODELS; without it nothing is done).
-
-    Raises:
-        Fault: `storage_failed`.
-    """
-    import shutil
-    from contextlib import suppress
-    from pathlib import Path
-
-    from taxomind_resources.files import storage_faults, temporary_path
-
-    given = os.environ.get(MODELS_VARIABLE) if folder is None else folder
-    if not given or not Path(given).is_dir():
-        return
-    with storage_faults(root / "models"):
-        (root / "models").mkdir(parents=True, exist_ok=True)
-        for model in Path(given).iterdir():
-            target = root / "models" / model.name
-            if target.exists():
-                continue
-            temporary = temporary_path(root / "models")
-            shutil.copytree(model, temporary)
-            with suppress(OSError):  # Another process was first.
-                temporary.rename(target)
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_access(service: ServiceSettings, data: Path) -> None:

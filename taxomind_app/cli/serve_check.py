@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import URLError
@@ -21,8 +20,6 @@ HEALTH_PATH: Final = "/health"
 #: Dagster's web interface says its versions there.
 UI_PATH: Final = "/server_info"
 _TIMEOUT_S: Final = 10.0
-#: A daemon says every 30 seconds that it lives.
-_DAEMON_S: Final = 300.0
 
 
 def check_parts(session: Session, service: ServiceSettings, parts: frozenset[Part]) -> None:
@@ -68,13 +65,13 @@ def _workers(session: Session, service: ServiceSettings) -> str:
 
 def _daemon(session: Session, service: ServiceSettings) -> str:
     from taxomind_app.cli.instance import open_instance
+    from taxomind_app.daemons import GONE_S, silence
 
     with open_instance(session.root) as instance:
-        beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
-    silence = time.time() - max(beats, default=0.0)
-    if silence > _DAEMON_S:
+        silent = silence(instance)
+    if silent > GONE_S:
         raise _not_running(Part.DAEMON, "no daemon has said that it lives")
-    return f"last seen {silence:.0f} s ago"
+    return f"last seen {silent:.0f} s ago"
 
 
 def _asked(part: Part, address: str) -> dict[str, Any]:

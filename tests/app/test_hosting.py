@@ -18,9 +18,10 @@ import yaml
 
 from taxomind_app.api import config
 from taxomind_app.cli.main import app
-from taxomind_app.cli.serve import MODELS_VARIABLE, Part
+from taxomind_app.cli.serve import Part
 from taxomind_app.cli.serve_check import HEALTH_PATH, UI_PATH
 from taxomind_app.cli.session import Session
+from taxomind_resources.embedding.placing import MODELS_VARIABLE
 from taxomind_resources.settings import DATA_VARIABLE, ENV_PREFIX, ServiceSettings, known_settings, load_settings
 
 ROOT = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""`taxomind serve`: its parts, what watches over them, and models that an image brings along."""
+"""`taxomind serve`: its parts, and what watches over them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taxomind_app.cli.serve import Part, _children, place_models
+from taxomind_app.cli.serve import Part, _children
 from taxomind_app.cli.session import Session
 from taxomind_resources.job_store import JobStore
 from taxomind_resources.settings import Settings
@@ -63,18 +63,3 @@ def test_silence_is_death_here_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_dead(row, 60)
     monkeypatch.setattr(time, "time", lambda: row.heartbeat_at + 61)
     assert is_dead(row, 60)
-
-
-def test_models_of_an_image_are_placed_once(tmp_path: Path) -> None:
-    shipped, root = tmp_path / "shipped", tmp_path / "data"
-    for name in ("a", "b"):
-        (shipped / name).mkdir(parents=True)
-        (shipped / name / "model.xml").write_text("shipped", encoding="utf-8")
-    (root / "models" / "a").mkdir(parents=True)
-    (root / "models" / "a" / "model.xml").write_text("own", encoding="utf-8")
-    for _ in range(2):
-        place_models(root, str(shipped))
-    assert {path.parent.name: path.read_text() for path in root.rglob("*.xml")} == {"a": "own", "b": "shipped"}
-    assert sorted(path.name for path in (root / "models").iterdir()) == ["a", "b"]
-    place_models(tmp_path / "other", str(tmp_path / "nowhere"))
-    assert not (tmp_path / "other").exists()
