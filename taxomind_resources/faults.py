@@ -10,6 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+#: Characters of a value that are shown, and what stands for the others.
+_MOST_CHARACTERS: Final = 200
+_LEFT_OUT: Final = " ... "
+
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
@@ -126,7 +130,7 @@ class Fault(Exception):
         self.code = code
         self.kind = kind
         self.what = what
-        self.value = None if value is None else repr(value)[:200]
+        self.value = None if value is None else _shortened(repr(value))
         self.allowed = allowed
         self.next_step = next_step or kind.next_step
         self.details = [dict(detail) for detail in details]
@@ -160,6 +164,14 @@ class Fault(Exception):
             "next_step": self.next_step,
             "details": self.details,
         }
+
+
+def _shortened(text: str) -> str:
+    """A long value without its middle: the end of a path is what tells it from others."""
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    half = (_MOST_CHARACTERS - len(_LEFT_OUT)) // 2
+    return text[:half] + _LEFT_OUT + text[-half:]
 
 
 def _from_another_process(kind: type[Fault], code: str, what: str, value: str | None, shown: Mapping[str, Any]) -> Fault:

@@ -118,8 +118,8 @@ class Inbox:
             # A `put` that was killed may leave the file it replaced beside the new one: that one has its copy in `earlier`.
             found = [file for file in found if not self._earlier(file).exists()] or found
         if len(found) > 1:
-            next_step = "Keep one of them in the folder."
-            names = [str(file.path) for file in found]
+            next_step = f"Keep one of them in {found[0].path.parent}."
+            names = [file.path.name for file in found]
             raise Fault(
                 "invalid_input",
                 f"The taxonomy {key!r} has {len(found)} files.",

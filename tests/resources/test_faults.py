@@ -23,8 +23,10 @@ def test_a_fault_is_a_problem_document():
     assert json.loads(json.dumps(problem)) == problem
 
 
-def test_long_values_are_cut():
-    assert len(Fault("invalid_input", "Too long.", value="x" * 10_000).value or "") <= 200
+def test_of_long_values_beginning_and_end_are_shown():
+    shown = Fault("invalid_input", "Too long.", value="a" + "x" * 10_000 + "z").value or ""
+    assert len(shown) <= 200
+    assert (shown[:3], shown[-3:]) == ("'ax", "xz'")
 
 
 def test_an_unknown_code_is_a_programming_error():
