@@ -32,9 +32,11 @@ from taxomind_assets.classification.label_calibration import (
     score_labelled,
     text_share,
 )
+from taxomind_assets.classification.training_rows import TrainingRows
 from taxomind_assets.classification.unseen_evidence import UnseenEvidence
-from taxomind_assets.classification.voters import TrainingRows, Voters, training_cost
+from taxomind_assets.classification.voters import Voters
 from taxomind_assets.classification.weight_fitting import Choices, fit_weights
+from taxomind_assets.classification.word_voter import training_cost
 from taxomind_assets.views.texts import normalise
 from taxomind_resources.embedding.runtimes import available_cores
 
@@ -54,9 +56,9 @@ _MOST_LOGITS: Final = 40_000_000
 _ROWS_PER_NODE: Final = 3.5
 #: Share of the leaves that known texts belong to, from which the same is done.
 _COVERED: Final = 0.75
-_MOST_VOTER_ROWS: Final = 10_000
+_MOST_VOTER_ROWS: Final = 40_000
 #: Numbers that the voter on words may look at in one pass.
-_MOST_COST: Final = 1_500_000_000
+_MOST_COST: Final = 5_000_000_000
 _FOLDS: Final = 4
 _BLOCK: Final = 64
 _SALT: Final = "calibration"

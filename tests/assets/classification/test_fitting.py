@@ -11,8 +11,9 @@ from taxomind_assets.classification.classifier import Classifier
 from taxomind_assets.classification.fitted_store import drop_voters, stored_fitted, write_fitted
 from taxomind_assets.classification.fitting import Fitted, fit, fit_fusion
 from taxomind_assets.classification.own_labels import unseen_answers
+from taxomind_assets.classification.training_rows import TrainingRows
 from taxomind_assets.classification.unseen_evidence import unseen, untaught
-from taxomind_assets.classification.voters import TrainingRows, VectorVoter, Voters
+from taxomind_assets.classification.voters import VectorVoter, Voters
 from taxomind_assets.views.index import NodeIndex
 from taxomind_resources.outputs import Outputs
 
