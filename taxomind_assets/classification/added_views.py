@@ -10,6 +10,7 @@ text of the query.
 
         weights = FusionWeights(untrusted={"first_letter": 0.5}, trusted={"first_letter": 0.1})
         agreement = {"first_letter": 1.0}
+        bounds = {"first_letter": (0.0, math.inf)}
         version = "1"
 
         def blocks(self, query: Query, known: KnownBlocks) -> dict[str, Block]:
@@ -112,6 +113,10 @@ class AddedView(Protocol):
     @property
     def agreement(self) -> Mapping[str, float]:
         """Every feature that it may give, with the value for a node that agrees fully with a text."""
+
+    @property
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        """Lowest and highest weight that labels may give a feature; those that are left out may get any."""
 
     @property
     def version(self) -> str:

@@ -65,6 +65,7 @@ class CrosslingualViews:
         shipped = _WITH_TRUSTED if index.trusted_languages else _WITHOUT_TRUSTED
         self.weights = FusionWeights({**dict.fromkeys(_REPLACED, 0.0), **shipped}, {})
         self.agreement: Mapping[str, float] = {name: 1.0 for name in shipped if name in VIEWS}
+        self.bounds: Mapping[str, tuple[float, float]] = {}
         self._lock = threading.Lock()
         self._nodes: _Nodes | None = None
 

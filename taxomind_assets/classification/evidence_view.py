@@ -12,6 +12,7 @@ rule"). A kernel density of the corrections and further centroids added nothing 
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,10 @@ class EvidenceView:
         CHARACTERS: 0.0,
         PROTOTYPE: 0.0,
     }
+
+    # A text that is left out to fit weights leaves its node with one correction less. Without bounds, fitting would learn that
+    # the node with fewer corrections is right, and internal nodes, which have none, would take the answers of leaves.
+    bounds: Mapping[str, tuple[float, float]] = {PRESENT: (0.0, math.inf), COUNT: (0.0, math.inf), CHANCE: (-1.0, 0.0)}
 
     def __init__(self, base: BaseViews, rows: EvidenceRows, *, grown_from: EvidenceView | None = None) -> None:
         self._base = base

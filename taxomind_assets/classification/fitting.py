@@ -53,7 +53,7 @@ FEWEST_TEXTS: Final = 50
 _MOST_TEXTS: Final = 10_000
 _MOST_LOGITS: Final = 40_000_000
 #: Corrections for each corrected node, on average, from which weights are fitted and voters trained.
-_ROWS_PER_NODE: Final = 3.5
+_ROWS_PER_NODE: Final = 2.3
 #: Share of the leaves that known texts belong to, from which the same is done.
 _COVERED: Final = 0.75
 _MOST_VOTER_ROWS: Final = 40_000
@@ -290,8 +290,9 @@ def _weights(scorers: Sequence[Scorer], sample: Sample) -> list[FusionWeights] |
     if len(folds) < FEWEST_TEXTS:
         return None
     choices, fold_of = Choices.concatenate(parts), np.array(folds)
-    prior = scorers[0].weights
-    return [fit_weights(choices.take(fold_of != fold), prior) for fold in range(_FOLDS)] + [fit_weights(choices, prior)]
+    prior, bounds = scorers[0].weights, scorers[0].bounds
+    apart = [fit_weights(choices.take(fold_of != fold), prior, bounds) for fold in range(_FOLDS)]
+    return [*apart, fit_weights(choices, prior, bounds)]
 
 
 def _scored(scorers: Sequence[Scorer], sample: Sample) -> LabelledLogits:

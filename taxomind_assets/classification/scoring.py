@@ -87,6 +87,11 @@ class Scorer:
         return self.with_views([*others, evidence] if evidence else others)
 
     @property
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """See `AddedView.bounds`."""
+        return {name: own for view in self.further for name, own in view.bounds.items()}
+
+    @property
     def single_threaded(self) -> bool:
         """Whether a block keeps one core busy, so that several are best scored by several threads."""
         return self.base.products.single_threaded

@@ -9,6 +9,7 @@ stranger to them (without them both lose 5 to 15 points where corrections are fe
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -107,6 +108,7 @@ class Voters:
 
     weights = WEIGHTS
     agreement = {WORDS: 2.0, VECTORS: 0.0, PRIOR: 0.0}  # noqa: RUF012 (a constant of the protocol, no field)
+    bounds = {PRIOR: (0.0, math.inf)}  # noqa: RUF012 (the same; see `EvidenceView.bounds`)
 
     @classmethod
     def fit(cls, rows: TrainingRows, *, words: bool) -> Voters:

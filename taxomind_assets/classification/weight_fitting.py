@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -84,20 +85,27 @@ def _all(order: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.repeat(np.arange(order.shape[0])[:, None], order.shape[1], axis=1)
 
 
-def fit_weights(choices: Choices, prior: FusionWeights) -> FusionWeights:
+def fit_weights(
+    choices: Choices, prior: FusionWeights, bounds: Mapping[str, tuple[float, float]] = MappingProxyType({})
+) -> FusionWeights:
     """The most likely weights of all features, those of texts with and without the encoder trusted each by their own texts.
 
     With few texts they stay near the prior, so a few cannot do harm. The share that negative examples cost belongs to
     `best_text`, so its feature is taken together with it.
+
+    Args:
+        choices: texts and what competes for them.
+        prior: weights that ship.
+        bounds: lowest and highest weight of a feature; others are free.
     """
     found: list[Mapping[str, float]] = []
     for mode in (False, True):
         rows = (choices.trusted >= 0.5) == mode
-        found.append(_fit(choices.take(rows), prior.mode(mode)) if rows.any() else prior.mode(mode))
+        found.append(_fit(choices.take(rows), prior.mode(mode), bounds) if rows.any() else prior.mode(mode))
     return FusionWeights(untrusted=found[0], trusted=found[1])
 
 
-def _fit(choices: Choices, prior: Mapping[str, float]) -> dict[str, float]:
+def _fit(choices: Choices, prior: Mapping[str, float], bounds: Mapping[str, tuple[float, float]]) -> dict[str, float]:
     from scipy.optimize import minimize
 
     place = {name: i for i, name in enumerate(choices.names)}
@@ -121,5 +129,6 @@ def _fit(choices: Choices, prior: Mapping[str, float]) -> dict[str, float]:
         gradient = _PRIOR * away - drawn.sum(axis=0, dtype=np.float64)
         return float(np.log(total / hit).sum(dtype=np.float64) + _PRIOR / 2 * (away @ away)), gradient
 
-    best = minimize(surprise, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS}).x
+    within = [bounds.get(name, (-np.inf, np.inf)) for name in names]
+    best = minimize(surprise, start, jac=True, method="L-BFGS-B", bounds=within, options={"maxiter": _STEPS}).x
     return {name: round(float(weight), 4) for name, weight in zip(names, best, strict=True)}

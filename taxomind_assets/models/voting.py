@@ -68,6 +68,11 @@ class ModelVotes:
         return {self.name: _HIGHEST, f"{self.name}_known": 1.0}
 
     @cached_property
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        """See `AddedView.bounds`."""
+        return {}
+
+    @cached_property
     def version(self) -> str:
         """See `AddedView.version`."""
         facts = [self.name, self.pipeline.tree.version, self.pipeline.spec.version, str(self.strength), str(self.familiarity)]

@@ -52,6 +52,19 @@ def test_enough_corrections_fit_weights_and_voters(fitted: Fitted, told: Known) 
     assert all(np.isfinite(value) for mode in (True, False) for value in fitted.weights.mode(mode).values())
 
 
+def test_that_a_text_was_left_out_teaches_nothing(taught: Classifier, fitted: Fitted, told: Known) -> None:
+    """Its node has a correction less than the others: free weights would take fewer corrections for a sign of the right node."""
+    assert fitted.weights is not None
+    for mode in (True, False):
+        weights = fitted.weights.mode(mode)
+        assert min(weights.get(name, 0.0) for name in ("evidence_present", "evidence_count", "voter_prior")) >= 0
+        assert -1 <= weights["evidence_chance"] <= 0
+    query_texts = [f"vacancy: {text}" for text in told[0][::3]]
+    chances = taught.with_fitted(replace(fitted, calibration=taught.index.calibration)).probabilities(query_texts)
+    leaves = taught.tree.is_leaf
+    assert chances.subtree[leaves].sum(axis=0).mean() > 0.8  # not the internal nodes
+
+
 def test_the_fitted_classifier_answers_at_least_as_well(taught: Classifier, fitted: Fitted, told: Known) -> None:
     texts = [f"vacancy: {text}" for text in told[0][::3]]
 

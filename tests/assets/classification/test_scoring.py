@@ -190,6 +190,7 @@ class _Lengths:
 
     weights = FusionWeights(untrusted={"length": 0.25}, trusted={"length": 0.5, "excess": -2.0})
     agreement: ClassVar = {"length": 2.0, "excess": 1.0}
+    bounds: ClassVar = {"length": (0.0, 9.0)}
     version = "1"
 
     def blocks(self, query: Query, known: KnownBlocks) -> dict[str, Block]:
@@ -221,6 +222,7 @@ def test_a_view_may_build_on_base_similarities(scorer: Scorer, embedder: Embedde
     class Words:
         weights = FusionWeights({"twice": 1.0}, {"twice": 1.0})
         agreement: ClassVar = {"twice": 1.0}
+        bounds: ClassVar = {}
         version = "1"
 
         def blocks(self, query: Query, known: KnownBlocks) -> dict[str, Block]:

@@ -45,6 +45,12 @@ def test_each_kind_of_texts_has_weights_of_its_own() -> None:
     assert found.trusted != found.untrusted
 
 
+def test_a_weight_stays_within_its_bounds() -> None:
+    found = fit_weights(drawn(1_000), PRIOR, {"b": (0.0, np.inf)}).trusted
+    assert found["b"] == 0.0  # free it would be -1
+    assert fit_weights(drawn(1_000), PRIOR, {"a": (0.0, 2.0)}).trusted["a"] == 2.0
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1_000), texts=st.integers(1, 60))
 def test_fitted_weights_explain_the_texts_no_worse_than_the_prior(seed: int, texts: int) -> None:
