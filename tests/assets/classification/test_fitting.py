@@ -53,7 +53,7 @@ def test_enough_corrections_fit_weights_and_voters(fitted: Fitted, told: Known) 
 
 
 def test_that_a_text_was_left_out_teaches_nothing(taught: Classifier, fitted: Fitted, told: Known) -> None:
-    """Its node has a correction less than the others: free weights would take fewer corrections for a sign of the right node."""
+    """Its node has one correction less: free weights would take fewer corrections for a sign of the right node."""
     assert fitted.weights is not None
     for mode in (True, False):
         weights = fitted.weights.mode(mode)
