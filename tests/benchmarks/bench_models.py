@@ -36,6 +36,7 @@ from taxomind_resources.settings import Settings, load_settings
 from tests.bench.material import BenchSet, Text, find_sets
 from tests.bench.measures import Answered, measured
 from tests.bench.peers import hiclass
+from tests.bench.product import classifier_of
 from tests.bench.splits import rank
 from tests.bench.task import Task
 
@@ -60,8 +61,11 @@ COMBINATIONS: Final[dict[str, dict[str, Any]]] = {
     "ours: combined": {"preset": "combined"},
 }
 JOINED: Final = "ours: combined with the router"
+CORRECTED: Final = "ours: no model, all texts as corrections"
 HICLASS: Final = "HiClass LCPPN"
-WAYS: Final = (*COMBINATIONS, HICLASS, JOINED)
+WAYS: Final = (*COMBINATIONS, HICLASS, JOINED, CORRECTED)
+#: The sets that models are compared on, as far as they are in the folder.
+SETS: Final = ("agnews.en", "clinc150.en", "ecoicop-pl-products.pl", "isco08.en", "naics-2012.en", "us-soc-2018-onet.en")
 Record = dict[str, Any]
 
 
@@ -134,6 +138,18 @@ def of_joined(task: Task, pool: Sequence[Text], tests: Sequence[Text]) -> Record
     return _judged(task, tests, leaves, seconds) | {"bytes": size_of(pipeline), "choice": found.choice}
 
 
+def of_corrections(task: Task, pool: Sequence[Text], tests: Sequence[Text]) -> Record:
+    """The classifier without a model, every labelled text a correction, as `taxomind learn` takes them."""
+    start = time.perf_counter()
+    classifier = classifier_of(task, pool)
+    seconds = time.perf_counter() - start
+
+    def leaves(texts: list[str]) -> Any:
+        return classifier.answers(texts, task.index.placed(task.vectors(texts))).leaves[:, 0]
+
+    return _judged(task, tests, leaves, seconds) | {"bytes": None}
+
+
 def of_hiclass(task: Task, pool: Sequence[Text], tests: Sequence[Text]) -> Record:
     """HiClass with a linear support vector machine per parent, on words and characters."""
     start = time.perf_counter()
@@ -166,7 +182,9 @@ def run_way(bench_set: BenchSet, way: str, texts: int, work: Path) -> Record:
     shared = {"set": task.name, "way": way, "labelled": len(pool), "nodes": len(task.tree)}
     if way == HICLASS:
         return shared | of_hiclass(task, pool, tests)
-    return shared | (of_joined(task, pool, tests) if way == JOINED else of_model(task, pool, tests, way))
+    if way in (JOINED, CORRECTED):
+        return shared | (of_joined if way == JOINED else of_corrections)(task, pool, tests)
+    return shared | of_model(task, pool, tests, way)
 
 
 def uncached(work: Path) -> Settings:
@@ -246,7 +264,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", help="folder of benchmark sets")
-    parser.add_argument("--sets", default="agnews.en,ecoicop-pl-products.pl", help="names of sets, joined by commas")
+    parser.add_argument("--sets", default=",".join(SETS), help="names of sets, joined by commas")
     parser.add_argument("--ways", default=",".join(WAYS), help="ways, joined by commas")
     parser.add_argument("--texts", type=int, default=2_000, help="test texts of a set, at most")
     parser.add_argument("--limit", type=float, default=180.0, help="seconds for a way on a set")
