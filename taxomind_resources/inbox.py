@@ -1,7 +1,7 @@
 """The inbox: input files per taxonomy, as people and programs put them there.
 
     <data>/inbox/<key>/taxonomy.csv | .json | .ttl | .rdf | .xml
-    <data>/inbox/<key>/texts/*  corrections/*  labelled/*        (.csv, .jsonl or .parquet)
+    <data>/inbox/<key>/texts/*  corrections/*  labelled/*        (.csv, .tsv, .jsonl or .parquet)
     <data>/inbox/<key>/revisions/0001.json ...                   how editions follow one another (see taxonomy/revision.py)
     <data>/inbox/<key>/observations/*.jsonl                      labels that people and programs would give (see growth)
     <data>/inbox/<key>/decisions/*.jsonl                         what a person decided about candidates for growth

@@ -11,7 +11,7 @@ from taxomind_resources.faults import Fault
 from taxomind_resources.files import MAX_NAME_BYTES, folder_name
 from taxomind_resources.keys import key_of_folder
 
-_ROWS: Final = (".csv", ".jsonl", ".parquet")
+_ROWS: Final = (".csv", ".tsv", ".jsonl", ".parquet")
 #: Kinds of inputs and the suffixes that each may have.
 SUFFIXES: Final = {
     "taxonomy": (".csv", ".json", ".ttl", ".rdf", ".xml"),

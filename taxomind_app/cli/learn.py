@@ -79,7 +79,7 @@ def add(
     taxonomy: Taxonomy = None,
     input_: Annotated[
         Path | None,
-        typer.Option("--input", "-i", metavar="FILE", help="CSV, JSONL or Parquet with corrections.", show_default=False),
+        typer.Option("--input", "-i", metavar="FILE", help="CSV, TSV, JSONL or Parquet with corrections.", show_default=False),
     ] = None,
     restore: Annotated[
         str | None,

@@ -67,7 +67,7 @@ def test_files_lists_complete_files_and_ignored_says_why_the_others_are_not(inbo
         "d.csv.tmp": "has the name of an unfinished file",
         "e.csv.part": "has the name of an unfinished file",
         "f.csv~": "has the name of an unfinished file",
-        "g.docx": "is none of *.csv, *.jsonl, *.parquet",
+        "g.docx": "is none of *.csv, *.tsv, *.jsonl, *.parquet",
         "folder.csv": "is not a file",
         "broken.csv": "is not a file",
         "young.csv": "was written less than 5 s ago",

@@ -56,6 +56,11 @@ def test_a_table_with_all_columns(file):
     assert rows[0].language == "en"
 
 
+def test_a_table_separated_by_tabs(file):
+    rows, refused = read(file("text\tcode\nmy pet, a dog\tdog\n", "given.tsv"))
+    assert ([(row.text, row.codes) for row in rows], refused) == ([("my pet, a dog", ("dog",))], [])
+
+
 def test_an_id_that_is_not_given_is_made_of_text_codes_and_annotator(file):
     rows, _ = read(file("text,code,annotator\nmy pet,dog,anna\nmy  pet,dog,anna\nmy pet,dog,bo\n"))
     assert rows[0].correction_id == rows[1].correction_id == derived_id("my pet", ["dog"], "anna")

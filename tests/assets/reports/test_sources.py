@@ -95,6 +95,11 @@ def test_a_plain_file_is_read_with_refused_rows_by_line(read: Read) -> None:
     assert labelled.files[0].columns == "text from text; code from code"
 
 
+def test_a_file_separated_by_tabs_is_read(read: Read) -> None:
+    labelled, refused = read({"plain.tsv": "text\tcode\npoodle, small\taaa\n"})
+    assert (_rows(labelled), refused) == ([("1", "poodle, small", "aaa")], [])
+
+
 EXPORT = [
     {"field:Job": "breeder", "field:Industry": "pets", "TOY_1": "a", "TOY_2": "aa", "TOY_3": "aaa"},
     {"field:Job": "keeper", "field:Industry": None, "TOY_1": "a", "TOY_2": "aa", "TOY_3": "-999"},
