@@ -61,7 +61,7 @@ COMBINATIONS: Final[dict[str, dict[str, Any]]] = {
     "ours: combined": {"preset": "combined"},
 }
 JOINED: Final = "ours: combined with the router"
-CORRECTED: Final = "ours: no model, all texts as corrections"
+CORRECTED: Final = "ours: all texts as corrections"
 HICLASS: Final = "HiClass LCPPN"
 WAYS: Final = (*COMBINATIONS, HICLASS, JOINED, CORRECTED)
 #: The sets that models are compared on, as far as they are in the folder.
