@@ -70,7 +70,10 @@ def classify(
     input_: Annotated[
         str | None,
         typer.Option(
-            "--input", "-i", metavar="FILE", help="CSV, TSV, JSONL or Parquet with texts; '-' = standard input, a text per line."
+            "--input",
+            "-i",
+            metavar="FILE",
+            help="CSV, TSV, JSONL or Parquet with texts; '-' = standard input, a text per line.",
         ),
     ] = None,
     output: Annotated[

@@ -58,7 +58,9 @@ def add(
     file: File,
     texts: Annotated[
         list[Path] | None,
-        typer.Option("--texts", metavar="FILE", help="Texts to classify: CSV, TSV, JSONL or Parquet. May be given several times."),
+        typer.Option(
+            "--texts", metavar="FILE", help="Texts to classify: CSV, TSV, JSONL or Parquet. May be given several times."
+        ),
     ] = None,
     labelled: Annotated[
         list[Path] | None,

@@ -112,6 +112,19 @@ def test_too_few_texts_change_nothing(occupations: NodeIndex, classifier_of: Cal
     assert fit_fusion(classifier) is classifier
 
 
+def test_texts_of_the_taxonomy_itself_prove_nothing(
+    occupations: NodeIndex, classifier_of: Callable[..., Classifier], told: Known
+) -> None:
+    own = [(text.text.upper(), text.code) for text in occupations.texts if text.view == "example"]
+    texts, codes = [text for text, _ in own], [[code] for _, code in own]
+    both = fit(classifier_of(occupations), [*told[0], *texts], [*([code] for code in told[1]), *codes])
+    assert both is not None
+    assert both.texts == len(set(told[0]))
+    alone = fit(classifier_of(occupations), texts, codes)  # they are better than nothing
+    assert alone is not None
+    assert alone.texts == len(set(texts)) >= fitting.FEWEST_TEXTS
+
+
 def test_labelled_texts_alone_fit_weights_but_no_voters(
     occupations: NodeIndex, classifier_of: Callable[..., Classifier], told: Known
 ) -> None:
