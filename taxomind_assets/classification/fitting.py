@@ -205,7 +205,7 @@ def _crossed(classifier: Classifier, texts: Sequence[str], codes: Sequence[Seque
 
 
 def _sample(classifier: Classifier, texts: Sequence[str], codes: Sequence[Sequence[str]]) -> Sample:
-    """Corrected and labelled texts, each once, with all of its nodes; by a hash when there are too many."""
+    """Corrected and labelled texts that are not the taxonomy's own, each once with all of its nodes; by a hash if too many."""
     position, evidence = classifier.tree.position, classifier.scorer.evidence
     gold: dict[str, set[int]] = {}
     shown: dict[str, str] = {}
@@ -221,7 +221,7 @@ def _sample(classifier: Classifier, texts: Sequence[str], codes: Sequence[Sequen
         gold.setdefault(key, set()).update(position[code] for code in known)
         shown.setdefault(key, text)
     most = min(_MOST_TEXTS, _MOST_LOGITS // len(classifier.tree))
-    keys = sorted(_news(classifier, gold), key=lambda key: text_share(key, _SALT))[:most]
+    keys = sorted(_not_in_the_taxonomy(classifier, gold), key=lambda key: text_share(key, _SALT))[:most]
     others = [key for key in keys if key not in row_of]
     vectors = np.empty((len(keys), classifier.index.vectors.shape[1]), np.float32)
     place = {key: i for i, key in enumerate(keys)}
@@ -234,7 +234,7 @@ def _sample(classifier: Classifier, texts: Sequence[str], codes: Sequence[Sequen
     return Sample([shown[key] for key in keys], [sorted(gold[key]) for key in keys], vectors, folds_of(keys))
 
 
-def _news(classifier: Classifier, keys: Collection[str]) -> Collection[str]:
+def _not_in_the_taxonomy(classifier: Classifier, keys: Collection[str]) -> Collection[str]:
     """Texts that do not stand word for word in the taxonomy, unless these are too few.
 
     Those that do are found again, which says nothing of texts that do not: with them, thresholds promised too much (where a
