@@ -103,7 +103,8 @@ def _joined(key: str, settings: "Settings", outputs: "Outputs") -> dict[str, Any
 def _calibrate(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs") -> Written:
     from taxomind_assets.classification.classifier import Classifier
     from taxomind_assets.classification.fitted_store import drop_voters, read_fitted, stored_row, write_fitted
-    from taxomind_assets.classification.fitting import FEWEST_TEXTS, fit
+    from taxomind_assets.classification.fitting import fit
+    from taxomind_assets.classification.labelled_sample import FEWEST_TEXTS
     from taxomind_assets.classification.own_labels import described
     from taxomind_assets.learning.gathering import labelled_corrections, stored_corrections
     from taxomind_assets.reports.sources import read_labelled

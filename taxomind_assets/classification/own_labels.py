@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from taxomind_assets.classification.fitting import fit_without_folds, folds_of
+from taxomind_assets.classification.fitting import fit_without_folds
+from taxomind_assets.classification.labelled_sample import folds_of
 from taxomind_assets.classification.unseen_evidence import unseen
 
 if TYPE_CHECKING:

@@ -33,16 +33,25 @@ class Choices:
         features: float32[b, k, f].
         right: bool[b, k], the known leaves of each text.
         trusted: float32[b].
+        counts: float32[b], how often each text counts.
     """
 
     names: tuple[str, ...]
     features: NDArray[np.float32]
     right: NDArray[np.bool_]
     trusted: NDArray[np.float32]
+    counts: NDArray[np.float32]
 
     @classmethod
-    def of(cls, scorer: Scorer, query: Query, gold: Sequence[Sequence[int]]) -> Choices:
-        """Choices among the best leaves under the scorer's weights and the known ones (`gold`: positions; leaves only)."""
+    def of(cls, scorer: Scorer, query: Query, gold: Sequence[Sequence[int]], counts: NDArray[np.float32]) -> Choices:
+        """Choices among the best leaves under the scorer's weights and the known ones.
+
+        Args:
+            scorer: gives the features.
+            query: b texts.
+            gold: positions of known leaves of each.
+            counts: float32[b].
+        """
         blocks = {name: block.dense(len(scorer.tree)) for name, block in scorer.features(query).items()}
         leaves = np.flatnonzero(scorer.tree.is_leaf)
         logits = sum(values[leaves] * scorer.weight(name, query.trusted) for name, values in blocks.items())
@@ -54,7 +63,7 @@ class Choices:
         chosen = np.argpartition(-order, rivals - 1, axis=0)[:rivals] if rivals < leaves.size else _all(order)
         features = np.stack([np.take_along_axis(values[leaves], chosen, axis=0).T for values in blocks.values()], axis=2)
         right = np.take_along_axis(known, chosen, axis=0).T
-        return cls(tuple(blocks), features.astype(np.float32), np.ascontiguousarray(right), query.trusted)
+        return cls(tuple(blocks), features.astype(np.float32), np.ascontiguousarray(right), query.trusted, counts)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Choices]) -> Choices:
@@ -70,11 +79,12 @@ class Choices:
             np.concatenate(features),
             np.concatenate([part.right for part in parts]),
             np.concatenate([part.trusted for part in parts]),
+            np.concatenate([part.counts for part in parts]),
         )
 
     def take(self, rows: NDArray[np.bool_]) -> Choices:
         """Some of the texts, bool[b]."""
-        return Choices(self.names, self.features[rows], self.right[rows], self.trusted[rows])
+        return Choices(self.names, self.features[rows], self.right[rows], self.trusted[rows], self.counts[rows])
 
     def __len__(self) -> int:
         """Number of texts."""
@@ -116,18 +126,18 @@ def _fit(choices: Choices, prior: Mapping[str, float], bounds: Mapping[str, tupl
     names = [name for name in choices.names if name != "negative_examples"]
     features = np.ascontiguousarray(features[:, :, [place[name] for name in names]])
     start = np.array([prior.get(name, 0.0) for name in names])
-    right = choices.right
+    right, counts = choices.right, choices.counts
 
     def surprise(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         logits = features @ weights.astype(np.float32)
         chances = np.exp(logits - logits.max(axis=1, keepdims=True))
         hits = chances * right
         total, hit = chances.sum(axis=1), np.maximum(hits.sum(axis=1), 1e-30)
-        pull = hits / hit[:, None] - chances / total[:, None]
+        pull = (hits / hit[:, None] - chances / total[:, None]) * counts[:, None]
         away = weights - start
         drawn = (pull[:, None, :] @ features)[:, 0]  # text by text: a sum over all at once in float64 takes six times as long
         gradient = _PRIOR * away - drawn.sum(axis=0, dtype=np.float64)
-        return float(np.log(total / hit).sum(dtype=np.float64) + _PRIOR / 2 * (away @ away)), gradient
+        return float((counts * np.log(total / hit)).sum(dtype=np.float64) + _PRIOR / 2 * (away @ away)), gradient
 
     within = [bounds.get(name, (-np.inf, np.inf)) for name in names]
     best = minimize(surprise, start, jac=True, method="L-BFGS-B", bounds=within, options={"maxiter": _STEPS}).x

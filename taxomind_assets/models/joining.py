@@ -107,8 +107,9 @@ def join(
         said: what the model said of them before it had learned from them, float32 [rows, nodes of its taxonomy]; None = it
             has not learned from them and is asked now.
     """
-    from taxomind_assets.classification.fitting import Sample, calibrated
+    from taxomind_assets.classification.fitting import calibrated
     from taxomind_assets.classification.label_calibration import LabelledLogits, text_share
+    from taxomind_assets.classification.labelled_sample import Sample
 
     tree, view = classifier.tree, ModelVotes(pipeline, number, classifier.tree, 1.0, 0.0)
     chosen = _chosen(classifier, texts, codes)

@@ -1,7 +1,7 @@
 """What one correction costs, and what it is worth.
 
     python -m tests.benchmarks.bench_learning                       what it costs
-    python -m tests.benchmarks.bench_learning --data FOLDER         what it is worth, on five benchmark sets (`few_shot`)
+    python -m tests.benchmarks.bench_learning --data FOLDER         what they are worth, on five benchmark sets (`few_shot`)
     python -m tests.benchmarks.bench_learning --data FOLDER --sets isco08.en,clinc150.en --texts 300 --work DIR --docs
 
 `--docs` writes what was measured to the section "One correction at a time" of docs/quality.md.
@@ -14,7 +14,6 @@ import json
 import os
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from importlib.metadata import version
@@ -135,7 +134,7 @@ def on_disk(embedder: Embedder, sizes: list[int]) -> Iterator[str]:
 
 
 def publish(page: Path, lines: list[str], texts: int) -> None:
-    """Put a table where `page` has the marks for it."""
+    """Put tables where `page` has the marks for them."""
     head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     tail = rest.partition(END)[2]
     about = f"At most {texts:,} test texts of a set; taxomind {version('taxomind')}."
@@ -187,15 +186,14 @@ def worth(given: argparse.Namespace) -> None:
         embedder = load_embedder(settings.embedding, settings.data)
         known = json.loads(given.json.read_text(encoding="utf-8")) if given.json and given.json.exists() else []
         names = given.sets.split(",")
-        done = Counter(record["set"] for record in known)
-        wanted = [name for name in names if done[name] < len(few_shot.SHOTS)]
-        known = [record for record in known if record["set"] not in wanted]
-        for record in few_shot.records(given.data, wanted, embedder, settings, work=work, texts=given.texts):
-            known.append(record)
-            print(few_shot.table([record])[-1], file=sys.stderr, flush=True)
+        done = {record["set"] for record in known}
+        for name in [name for name in names if name not in done]:
+            for record in few_shot.records(given.data, name, embedder, settings, work=work, texts=given.texts):
+                known.append(record)
+                print(few_shot.tables([record])[-1], file=sys.stderr, flush=True)
             if given.json:
                 given.json.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-        lines = few_shot.table([record for name in names for record in known if record["set"] == name])
+        lines = few_shot.tables([record for name in names for record in known if record["set"] == name])
         print("\n".join(lines))
         if given.docs:
             publish(PAGE, lines, given.texts)

@@ -1,13 +1,14 @@
-"""Quality over the number of corrections for each leaf, on texts that were never seen and on leaves that nobody corrected.
+"""Quality over the number of corrections, on texts that were never seen and on leaves that nobody corrected.
 
 Two experiments for each set and each k. In the first all leaves get at most k corrections (nested, by hash). In the second only
-every other leaf gets them, and the texts of the others say what corrections do to nodes without any. Both serve as the product
-does: once there are enough corrections, weights and voters are fitted to them.
+every other leaf gets them, and the texts of the others say what corrections do to nodes without any. A third takes texts as
+they come: a sample of all texts, in which frequent leaves have many and many leaves have none. All serve as the product does:
+once there are enough corrections, weights and voters are fitted to them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -20,7 +21,7 @@ from taxomind_assets.views.texts import clean
 from tests.bench.material import find_sets
 from tests.bench.measures import hierarchical_f1, is_known
 from tests.bench.product import classifier_of
-from tests.bench.splits import few_shot
+from tests.bench.splits import few_shot, sample
 from tests.bench.task import Task
 from tests.benchmarks.material import measured
 
@@ -35,6 +36,14 @@ if TYPE_CHECKING:
 #: Corrections for each leaf; None = the whole pool of the split `few`.
 SHOTS: Final = (0, 1, 2, 3, 5, 10, None)
 SETS: Final = ("isco08.en", "naics-2012.en", "clinc150.en", "instacart-aisles.en", "us-soc-2018-onet.en")
+#: Corrections of a sample of all texts.
+SAMPLES: Final = (100, 300, 1_000, 3_000)
+SHOT_HEAD: Final = ("set", "k", "corrections", "accuracy", "change", "hF1", "untouched leaves", "change", "s")
+SAMPLE_HEAD: Final = ("set", "corrections", "leaves", "accuracy", "change", "their texts", "change", "change of the others")
+SAMPLE_NOTE: Final = (
+    "Texts as they come: a sample of all texts of the pool, the share of leaves that got any, the share of test texts that "
+    "belong to these leaves, and what changes for these and for the others."
+)
 #: Corrections learned one by one to say what one costs.
 _TIMED: Final = 5
 Record = dict[str, Any]
@@ -59,14 +68,12 @@ class Exam:
         return classifier.answers(self.texts, self.vectors).leaves[:, 0]
 
 
-def records(
-    data: Path, names: Sequence[str], embedder: Embedder, settings: Settings, *, work: Path, texts: int
-) -> Iterator[Record]:
-    """One record for each set and k."""
+def records(data: Path, name: str, embedder: Embedder, settings: Settings, *, work: Path, texts: int) -> Iterator[Record]:
+    """One record for each k, and for each size of a sample that is not all texts of the set."""
     found = {bench_set.name: bench_set for bench_set in find_sets(data)}
-    for name in names:
-        task = Task(found[name], embedder, settings, work, texts)
-        yield from _of_set(task)
+    task = Task(found[name], embedder, settings, work, texts)
+    yield from _of_set(task)
+    yield from _of_samples(task)
 
 
 def _of_set(task: Task) -> Iterator[Record]:
@@ -99,6 +106,27 @@ def _of_set(task: Task) -> Iterator[Record]:
         }
 
 
+def _of_samples(task: Task) -> Iterator[Record]:
+    pool, exam = task.pool("all"), Exam.of(task, task.tests("all"))
+    before = is_known(exam.gold, exam.leaves(classifier_of(task, [])))
+    for size in [size for size in SAMPLES if size < len(pool)]:
+        own = sample(pool, size)
+        right = is_known(exam.gold, exam.leaves(classifier_of(task, own)))
+        codes = {code for text in own for code in text.codes}
+        known = {task.tree.position[code] for code in codes}
+        told = np.array([not known.isdisjoint(nodes) for nodes in exam.gold], np.bool_)
+        yield {
+            "set": task.name,
+            "sample": size,
+            "leaves": len(known) / int(task.tree.is_leaf.sum()),
+            "accuracy": float(right.mean()),
+            "gain": paired_difference(before, right),
+            "told": float(told.mean()),
+            "told_gain": paired_difference(before[told], right[told]),
+            "untold_gain": paired_difference(before[~told], right[~told]),
+        }
+
+
 def _seconds(classifier: Classifier, some: Sequence[Text]) -> float:
     """Processor time of one more correction, its embedding and the first answer after it, median."""
     costs = []
@@ -112,19 +140,28 @@ def _seconds(classifier: Classifier, some: Sequence[Text]) -> float:
     return median(costs)
 
 
-def table(found: Sequence[Record]) -> list[str]:
-    """The records as lines of a Markdown table; changes are against k = 0 on the same texts, with 95 % intervals."""
-    lines = [
-        "| set | k | corrections | accuracy | change | hF1 | untouched leaves | change | s |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    for row in found:
-        changes = [_change(row[name]) if row["k"] else "" for name in ("gain", "untouched_gain")]
-        shares = [f"{100 * row[name]:.1f}" for name in ("accuracy", "hierarchical_f1", "untouched")]
-        cells = [row["set"], str(row["k"]), f"{row['corrections']:,}", shares[0], changes[0], shares[1], shares[2], changes[1]]
-        cells.append(f"{row['seconds']:.3f}")
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+def tables(found: Sequence[Record]) -> list[str]:
+    """The records as lines of Markdown tables; changes are against no corrections on the same texts, with 95 % intervals."""
+    by_shots, by_sample = [row for row in found if "k" in row], [row for row in found if "sample" in row]
+    both = (_table(SHOT_HEAD, map(_shot_cells, by_shots)), _table(SAMPLE_HEAD, map(_sample_cells, by_sample)))
+    filled = [lines for lines, rows in zip(both, (by_shots, by_sample), strict=True) if rows]
+    return [line for lines in filled for line in ([] if lines is filled[0] else ["", SAMPLE_NOTE, ""]) + lines]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(head)} |", f"|---{'|--:' * (len(head) - 1)}|", *(f"| {' | '.join(cells)} |" for cells in rows)]
+
+
+def _shot_cells(row: Record) -> list[str]:
+    changes = [_change(row[name]) if row["k"] else "" for name in ("gain", "untouched_gain")]
+    shares = [f"{100 * row[name]:.1f}" for name in ("accuracy", "hierarchical_f1", "untouched")]
+    cells = [row["set"], str(row["k"]), f"{row['corrections']:,}", shares[0], changes[0], shares[1], shares[2], changes[1]]
+    return [*cells, f"{row['seconds']:.3f}"]
+
+
+def _sample_cells(row: Record) -> list[str]:
+    cells = [row["set"], f"{row['sample']:,}", f"{row['leaves']:.0%}", f"{100 * row['accuracy']:.1f}", _change(row["gain"])]
+    return [*cells, f"{row['told']:.0%}", _change(row["told_gain"]), _change(row["untold_gain"])]
 
 
 def _change(gain: Sequence[float]) -> str:

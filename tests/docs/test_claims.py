@@ -12,10 +12,10 @@ import typer
 from taxomind_app.cli.main import app
 from taxomind_app.cli.session import Session
 from taxomind_assets.classification import descent, stopping, validation
-from taxomind_assets.classification.fitting import FEWEST_TEXTS
 from taxomind_assets.classification.gate import NO_GATE
 from taxomind_assets.classification.judge import Judge
 from taxomind_assets.classification.label_calibration import CONFIDENCE
+from taxomind_assets.classification.labelled_sample import FEWEST_TEXTS
 from taxomind_assets.classification.reranker import Reranker
 from taxomind_assets.reports.definitions import MEASURES, OUTCOMES
 from taxomind_assets.taxonomy.columns import UNREAD, field_of

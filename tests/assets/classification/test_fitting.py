@@ -10,6 +10,7 @@ from taxomind_assets.classification import fitting
 from taxomind_assets.classification.classifier import Classifier
 from taxomind_assets.classification.fitted_store import drop_voters, stored_fitted, write_fitted
 from taxomind_assets.classification.fitting import Fitted, fit, fit_fusion
+from taxomind_assets.classification.labelled_sample import FEWEST_TEXTS, Sample
 from taxomind_assets.classification.own_labels import unseen_answers
 from taxomind_assets.classification.training_rows import TrainingRows
 from taxomind_assets.classification.unseen_evidence import unseen, untaught
@@ -93,7 +94,7 @@ def test_what_is_fitted_already_plays_no_part(taught: Classifier, fitted: Fitted
     assert again.calibration.temperature == pytest.approx(fitted.calibration.temperature, abs=0.02)
 
 
-def test_single_corrections_keep_the_shipped_weights(
+def test_labelled_texts_show_what_single_corrections_are_worth(
     occupations: NodeIndex, classifier_of: Callable[..., Classifier], told: Known
 ) -> None:
     first: dict[str, str] = {}
@@ -102,8 +103,8 @@ def test_single_corrections_keep_the_shipped_weights(
     classifier = classifier_of(occupations).learn([*first.values()], [*first])
     labelled = fit(classifier, told[0], [[code] for code in told[1]])
     assert labelled is not None
-    assert labelled.weights is None
-    assert labelled.voters is None
+    assert labelled.weights is not None
+    assert labelled.voters is not None
 
 
 def test_too_few_texts_change_nothing(occupations: NodeIndex, classifier_of: Callable[..., Classifier], told: Known) -> None:
@@ -122,7 +123,7 @@ def test_texts_of_the_taxonomy_itself_prove_nothing(
     assert both.texts == len(set(told[0]))
     alone = fit(classifier_of(occupations), texts, codes)  # they are better than nothing
     assert alone is not None
-    assert alone.texts == len(set(texts)) >= fitting.FEWEST_TEXTS
+    assert alone.texts == len(set(texts)) >= FEWEST_TEXTS
 
 
 def test_labelled_texts_alone_fit_weights_but_no_voters(
@@ -144,10 +145,10 @@ def test_no_text_is_scored_by_what_was_told_of_it(taught: Classifier, monkeypatc
         trained.append({text for text, own in zip(made.texts, made.corrected, strict=True) if own})
         return made
 
-    samples: list[fitting.Sample] = []
+    samples: list[Sample] = []
     measured = fitting._scored
 
-    def listened(scorers: list[object], sample: fitting.Sample) -> object:
+    def listened(scorers: list[object], sample: Sample) -> object:
         samples.append(sample)
         return measured(scorers, sample)  # type: ignore[arg-type]
 

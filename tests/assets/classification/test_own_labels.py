@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from taxomind_assets.classification.classifier import Classifier
-from taxomind_assets.classification.fitting import FEWEST_TEXTS, fit
+from taxomind_assets.classification.fitting import fit
+from taxomind_assets.classification.labelled_sample import FEWEST_TEXTS
 from taxomind_assets.classification.own_labels import Unseen, described, unseen_answers
 from taxomind_assets.views.index import NodeIndex
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,7 +24,7 @@ def drawn(texts: int, seed: int = 0, trusted: float = 1.0) -> Choices:
     logits = features @ TRUE + generator.gumbel(size=(texts, 12))
     right = np.zeros((texts, 12), bool)
     right[np.arange(texts), logits.argmax(axis=1)] = True
-    return Choices(("a", "b"), features, right, np.full(texts, trusted, np.float32))
+    return Choices(("a", "b"), features, right, np.full(texts, trusted, np.float32), np.ones(texts, np.float32))
 
 
 def test_weights_are_found_again() -> None:
@@ -43,6 +45,15 @@ def test_each_kind_of_texts_has_weights_of_its_own() -> None:
     apart = fit_weights(drawn(800, 1, trusted=0.0), PRIOR)
     assert found.untrusted == pytest.approx(apart.untrusted, abs=1e-3)
     assert found.trusted != found.untrusted
+
+
+def test_a_text_that_counts_twice_is_a_text_that_is_there_twice() -> None:
+    once, halves = drawn(300), drawn(300, seed=4)
+    doubled = replace(once, counts=np.full(300, 2, np.float32))
+    both = Choices.concatenate([once, once])
+    assert fit_weights(doubled, PRIOR).trusted == pytest.approx(fit_weights(both, PRIOR).trusted, abs=0.02)
+    silent = Choices.concatenate([once, replace(halves, counts=np.zeros(300, np.float32))])
+    assert fit_weights(silent, PRIOR).trusted == pytest.approx(fit_weights(once, PRIOR).trusted, abs=0.01)
 
 
 def test_a_weight_stays_within_its_bounds() -> None:
@@ -70,7 +81,7 @@ def test_choices_hold_the_features_of_the_best_leaves(occupations: NodeIndex, em
     texts = ["Shop manager", "lawyer"]
     query = scorer.query(embedder.embed(texts, "query"), texts)
     gold = [[scorer.tree.position["1420"]], [scorer.tree.position["2611"], scorer.tree.position["2612"]]]
-    choices = Choices.of(scorer, query, gold)
+    choices = Choices.of(scorer, query, gold, np.ones(2, np.float32))
     assert choices.right.sum(axis=1).tolist() == [1, 2]
     weights = np.array([SHIPPED.trusted.get(name, 0.0) for name in choices.names])
     logits = scorer.logits(query)[scorer.tree.is_leaf]

@@ -13,6 +13,7 @@ import pytest
 
 from taxomind_assets.classification import fitting
 from taxomind_assets.classification.classifier import Classifier
+from taxomind_assets.classification.labelled_sample import Sample
 from taxomind_assets.classification.strategies import STRATEGIES
 from taxomind_assets.reports.assets import ReportConfig
 from taxomind_assets.reports.comparison import (
@@ -189,7 +190,7 @@ def test_a_gate_is_compared_on_texts_that_it_has_not_learned_from(
     answered: list[tuple[str, set[str]]] = []
     calibrated, answers = fitting.calibrated, Classifier.answers
 
-    def fits(one: Classifier, sample: fitting.Sample, labelled: LabelledLogits) -> Calibration:
+    def fits(one: Classifier, sample: Sample, labelled: LabelledLogits) -> Calibration:
         fitted.append(set(sample.texts))
         return calibrated(one, sample, labelled)
 
