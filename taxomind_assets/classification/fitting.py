@@ -6,7 +6,8 @@ On these logits temperatures and threshold are fitted, which therefore hold for 
 end is trained on everything.
 
 Few texts must not do harm: weights have a prior around the shipped ones, and these stay until 50 texts have nodes with other
-corrections. Leaves that nobody has told anything of count as much as they are due (`untold_leaves`).
+corrections. Leaves that nobody has told anything of count as much as they are due (`untold_leaves`). Voters weigh little until
+then, which is enough to gain by single corrections what neighbours and prototypes miss.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from taxomind_assets.classification.labelled_sample import FEWEST_TEXTS, FOLDS, 
 from taxomind_assets.classification.training_rows import TrainingRows
 from taxomind_assets.classification.unseen_evidence import UnseenEvidence
 from taxomind_assets.classification.untold_leaves import hidden_rows, text_weights, untold_share
-from taxomind_assets.classification.voters import Voters
+from taxomind_assets.classification.voters import FITTING_STARTS, Voters
 from taxomind_assets.classification.weight_fitting import Choices, fit_weights
 from taxomind_assets.classification.word_voter import training_cost
 from taxomind_resources.embedding.runtimes import available_cores
@@ -47,8 +48,9 @@ if TYPE_CHECKING:
     from taxomind_assets.classification.scoring import Scorer
 
 _MOST_VOTER_ROWS: Final = 40_000
-#: Numbers that the voter on words may look at in one pass.
+#: Numbers that the voter on words may look at in one pass: with enough corrections, and with few, which gain less by it.
 _MOST_COST: Final = 5_000_000_000
+_MOST_COST_OF_FEW: Final = 500_000_000
 _BLOCK: Final = 64
 _NOISE_SHARE: Final = 0.95
 #: Share of the known texts that may be taken for texts that belong nowhere.
@@ -63,7 +65,7 @@ class Fitted:
     Attributes:
         calibration: the numbers that make probabilities.
         weights: fusion weights; None = the shipped ones.
-        voters: trained voters; None = too few corrections.
+        voters: trained voters; None = no corrections, or few for a large taxonomy.
         texts: number of texts that it was fitted on.
     """
 
@@ -82,7 +84,7 @@ class _Crossed:
         sample: the texts.
         labelled: their scores, each by what was fitted without its fold.
         weights: those fitted without each fold, and last on everything; None = the shipped ones.
-        voters: those that were asked for; empty = too few corrections.
+        voters: those that were asked for; empty = see `Fitted.voters`.
     """
 
     plain: Classifier
@@ -163,30 +165,40 @@ def _crossed(
     evidence = plain.scorer.evidence
     rows = evidence.rows if evidence and len(evidence.rows) else None
     share = untold_share(plain.tree, [*sample.gold, rows.nodes.tolist()] if rows else sample.gold)
-    hidden = hidden_rows(rows, share) if rows else []
-    counts = text_weights(sample, rows, hidden, share) if rows else np.ones(len(sample), np.float32)
-    trained: list[Voters] = []
-    if rows and counts is not None:
+    counts: NDArray[np.float32] | None = np.ones(len(sample), np.float32)
+    scorers, trained = [plain.scorer] * FOLDS, []
+    if rows:
+        hidden = hidden_rows(rows, share)
+        counts = text_weights(sample, rows, hidden, share)
+        if counts is None:
+            hidden = hidden_rows(rows, 0.0)
         seen = [others & ~gone for others, gone in zip(_without_each_fold(rows), hidden, strict=True)]
-        trained = _voters(plain, rows, [*asked(rows), *seen])
-        scorers = [_held_out(plain.scorer, gone, own) for gone, own in zip(hidden, trained[-FOLDS:], strict=True)]
-    else:
-        scorers = [_held_out(plain.scorer, None, None)] * FOLDS
+        trained = _voters(plain, rows, [*asked(rows), *seen], few=counts is None)
+        held_out: Sequence[Voters | None] = trained[-FOLDS:] or [None] * FOLDS
+        scorers = [_held_out(plain.scorer, gone, own) for gone, own in zip(hidden, held_out, strict=True)]
     weights = _weights(scorers, sample, counts) if counts is not None else None
     if weights:
         scorers = [scorer.with_weights(own) for scorer, own in zip(scorers, weights, strict=False)]
-    else:
-        trained, scorers = [], [_held_out(plain.scorer, None, None)] * FOLDS
     return _Crossed(plain, sample, _scored(scorers, sample), weights, trained[:-FOLDS])
 
 
-def _voters(classifier: Classifier, rows: EvidenceRows, seen: Sequence[NDArray[np.bool_]]) -> list[Voters]:
-    """Voters trained on some of the corrections, bool[e], and all texts of the taxonomy; the same on the same ones."""
+def _voters(classifier: Classifier, rows: EvidenceRows, seen: Sequence[NDArray[np.bool_]], *, few: bool) -> list[Voters]:
+    """Voters trained on some of the corrections, bool[e], and all texts of the taxonomy; the same on the same ones.
+
+    Args:
+        classifier: without anything fitted.
+        rows: the corrections.
+        seen: which of them each voter sees.
+        few: there are too few to fit weights. Then there are no voters where they would take long.
+    """
     from sklearn.exceptions import ConvergenceWarning
 
     shares = np.array([text_share(text, SALT) for text in rows.texts])
     taken = shares <= np.partition(shares, min(_MOST_VOTER_ROWS, shares.size) - 1)[min(_MOST_VOTER_ROWS, shares.size) - 1]
-    words = training_cost(TrainingRows.of(classifier.index, rows, taken)) <= _MOST_COST
+    cost = training_cost(TrainingRows.of(classifier.index, rows, taken))
+    if few and cost > _MOST_COST_OF_FEW:
+        return []
+    words = cost <= _MOST_COST
 
     def train(kept: NDArray[np.bool_]) -> Voters:
         return Voters.fit(TrainingRows.of(classifier.index, rows, kept & taken), words=words)
@@ -229,8 +241,8 @@ def _weights(scorers: Sequence[Scorer], sample: Sample, counts: NDArray[np.float
         return None
     choices, fold_of = Choices.concatenate(parts), np.array(folds)
     prior, bounds = scorers[0].weights, scorers[0].bounds
-    apart = [fit_weights(choices.take(fold_of != fold), prior, bounds) for fold in range(FOLDS)]
-    return [*apart, fit_weights(choices, prior, bounds)]
+    apart = [fit_weights(choices.take(fold_of != fold), prior, bounds, FITTING_STARTS) for fold in range(FOLDS)]
+    return [*apart, fit_weights(choices, prior, bounds, FITTING_STARTS)]
 
 
 def _scored(scorers: Sequence[Scorer], sample: Sample) -> LabelledLogits:

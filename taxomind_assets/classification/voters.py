@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 WORDS: Final = "voter_words"
 VECTORS: Final = "voter_vectors"
 PRIOR: Final = "voter_prior"
-#: Weights from which fitting starts; voters are only used with fitted ones.
-WEIGHTS: Final = FusionWeights(untrusted={WORDS: 3.0, VECTORS: 0.1, PRIOR: 0.0}, trusted={WORDS: 3.0, VECTORS: 0.2, PRIOR: 0.0})
+#: Shipped weights: small, because of leaves that have no corrections.
+WEIGHTS: Final = FusionWeights(untrusted={WORDS: 1.5, VECTORS: 0.1, PRIOR: 0.0}, trusted={WORDS: 1.0, VECTORS: 0.1, PRIOR: 0.0})
+#: Weights from which fitting starts: texts that are enough for it mostly show that voters are worth more.
+FITTING_STARTS: Final = FusionWeights(untrusted={WORDS: 3.0, VECTORS: 0.1}, trusted={WORDS: 3.0, VECTORS: 0.2})
 #: Share of the spherical covariance, and weight of the mean of all rows in the mean of each node, in rows.
 _SHRINKAGE: Final = 0.1
 _MEAN_ROWS: Final = 1.0

@@ -22,6 +22,7 @@ _RIVALS: Final = 48
 #: Weight of the prior: half of it times the squared distance from the shipped weights, against one for each text's surprise.
 _PRIOR: Final = 2.0
 _STEPS: Final = 100
+NOWHERE_ELSE: Final = FusionWeights({}, {})
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,10 @@ def _all(order: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def fit_weights(
-    choices: Choices, prior: FusionWeights, bounds: Mapping[str, tuple[float, float]] = MappingProxyType({})
+    choices: Choices,
+    prior: FusionWeights,
+    bounds: Mapping[str, tuple[float, float]] = MappingProxyType({}),
+    starts: FusionWeights = NOWHERE_ELSE,
 ) -> FusionWeights:
     """The most likely weights of all features, those of texts with and without the encoder trusted each by their own texts.
 
@@ -107,11 +111,12 @@ def fit_weights(
         choices: texts and what competes for them.
         prior: weights that ship.
         bounds: lowest and highest weight of a feature; others are free.
+        starts: where the prior of some features is instead, for texts of a kind that there are any of.
     """
     found: list[Mapping[str, float]] = []
     for mode in (False, True):
-        rows = (choices.trusted >= 0.5) == mode
-        found.append(_fit(choices.take(rows), prior.mode(mode), bounds) if rows.any() else prior.mode(mode))
+        rows, start = (choices.trusted >= 0.5) == mode, starts.over(prior).mode(mode)
+        found.append(_fit(choices.take(rows), start, bounds) if rows.any() else prior.mode(mode))
     return FusionWeights(untrusted=found[0], trusted=found[1])
 
 

@@ -56,6 +56,14 @@ def test_a_text_that_counts_twice_is_a_text_that_is_there_twice() -> None:
     assert fit_weights(silent, PRIOR).trusted == pytest.approx(fit_weights(once, PRIOR).trusted, abs=0.01)
 
 
+def test_the_prior_may_start_elsewhere_where_there_are_texts() -> None:
+    starts = FusionWeights(untrusted={"a": 9.0}, trusted={"a": 9.0})
+    found = fit_weights(drawn(3), PRIOR, starts=starts)
+    assert found.trusted["a"] == pytest.approx(9.0, abs=0.8)
+    assert found.trusted["b"] == pytest.approx(1.0, abs=0.8)
+    assert found.untrusted == PRIOR.untrusted
+
+
 def test_a_weight_stays_within_its_bounds() -> None:
     found = fit_weights(drawn(1_000), PRIOR, {"b": (0.0, np.inf)}).trusted
     assert found["b"] == 0.0  # free it would be -1
