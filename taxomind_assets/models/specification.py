@@ -68,7 +68,7 @@ class ModelSpec:
     overrides: Mapping[str, Part] = field(default_factory=dict)
     class_weight: ClassWeight = "none"
     node_texts: bool = True
-    min_examples: int = 8
+    min_examples: int = 2
     seed: int = 42
 
     @property

@@ -59,6 +59,7 @@ COMBINATIONS: Final[dict[str, dict[str, Any]]] = {
     "transformer": {"preset": "best"},
     "ours: fast": {"preset": "fast"},
     "ours: combined": {"preset": "combined"},
+    "ours: combined per parent": {"preset": "combined", "hierarchy": "per_parent"},
 }
 JOINED: Final = "ours: combined with the router"
 CORRECTED: Final = "ours: all texts as corrections"
