@@ -44,6 +44,8 @@ SAMPLE_NOTE: Final = (
     "Texts as they come: a sample of all texts of the pool, the share of leaves that got any, the share of test texts that "
     "belong to these leaves, and what changes for these and for the others."
 )
+#: Texts whose change says something.
+_FEWEST: Final = 20
 #: Corrections learned one by one to say what one costs.
 _TIMED: Final = 5
 Record = dict[str, Any]
@@ -118,6 +120,7 @@ def _of_samples(task: Task) -> Iterator[Record]:
         yield {
             "set": task.name,
             "sample": size,
+            "texts": len(exam.texts),
             "leaves": len(known) / int(task.tree.is_leaf.sum()),
             "accuracy": float(right.mean()),
             "gain": paired_difference(before, right),
@@ -143,9 +146,11 @@ def _seconds(classifier: Classifier, some: Sequence[Text]) -> float:
 def tables(found: Sequence[Record]) -> list[str]:
     """The records as lines of Markdown tables; changes are against no corrections on the same texts, with 95 % intervals."""
     by_shots, by_sample = [row for row in found if "k" in row], [row for row in found if "sample" in row]
-    both = (_table(SHOT_HEAD, map(_shot_cells, by_shots)), _table(SAMPLE_HEAD, map(_sample_cells, by_sample)))
-    filled = [lines for lines, rows in zip(both, (by_shots, by_sample), strict=True) if rows]
-    return [line for lines in filled for line in ([] if lines is filled[0] else ["", SAMPLE_NOTE, ""]) + lines]
+    lines = _table(SHOT_HEAD, map(_shot_cells, by_shots)) if by_shots else []
+    if by_sample:
+        lines += ["", SAMPLE_NOTE, ""] if lines else []
+        lines += _table(SAMPLE_HEAD, map(_sample_cells, by_sample))
+    return lines
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -161,7 +166,8 @@ def _shot_cells(row: Record) -> list[str]:
 
 def _sample_cells(row: Record) -> list[str]:
     cells = [row["set"], f"{row['sample']:,}", f"{row['leaves']:.0%}", f"{100 * row['accuracy']:.1f}", _change(row["gain"])]
-    return [*cells, f"{row['told']:.0%}", _change(row["told_gain"]), _change(row["untold_gain"])]
+    others = round((1 - row["told"]) * row["texts"])
+    return [*cells, f"{row['told']:.0%}", _change(row["told_gain"]), _change(row["untold_gain"]) if others >= _FEWEST else ""]
 
 
 def _change(gain: Sequence[float]) -> str:
