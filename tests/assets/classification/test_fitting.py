@@ -14,7 +14,7 @@ from taxomind_assets.classification.labelled_sample import FEWEST_TEXTS, Sample
 from taxomind_assets.classification.own_labels import unseen_answers
 from taxomind_assets.classification.training_rows import TrainingRows
 from taxomind_assets.classification.unseen_evidence import unseen, untaught
-from taxomind_assets.classification.voters import VectorVoter, Voters
+from taxomind_assets.classification.voters import WEIGHTS, VectorVoter, Voters
 from taxomind_assets.views.index import NodeIndex
 from taxomind_resources.outputs import Outputs
 
@@ -105,6 +105,24 @@ def test_labelled_texts_show_what_single_corrections_are_worth(
     assert labelled is not None
     assert labelled.weights is not None
     assert labelled.voters is not None
+
+
+def test_single_corrections_keep_the_shipped_weights_and_train_voters(
+    occupations: NodeIndex, classifier_of: Callable[..., Classifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left of a node when its only correction is left out, so weights cannot be fitted."""
+    texts = [f"{node.texts[0].label}, day shift" for node in occupations.tree.nodes]
+    classifier = classifier_of(occupations).learn(texts, [*occupations.tree.codes])
+    found = fit(classifier)
+    assert found is not None
+    assert found.weights is None
+    assert found.voters is not None
+    served = classifier.with_fitted(found).scorer
+    assert served.weights.trusted["voter_words"] == WEIGHTS.trusted["voter_words"] > 0
+    monkeypatch.setattr(fitting, "_MOST_COST_OF_FEW", 0)  # a large taxonomy
+    large = fit(classifier)
+    assert large is not None
+    assert large.voters is None
 
 
 def test_too_few_texts_change_nothing(occupations: NodeIndex, classifier_of: Callable[..., Classifier], told: Known) -> None:
