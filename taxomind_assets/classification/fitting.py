@@ -6,8 +6,9 @@ On these logits temperatures and threshold are fitted, which therefore hold for 
 end is trained on everything.
 
 Few texts must not do harm: weights have a prior around the shipped ones, and these stay until 50 texts have nodes with other
-corrections. Leaves that nobody has told anything of count as much as they are due (`untold_leaves`). Voters weigh little until
-then, which is enough to gain by single corrections what neighbours and prototypes miss.
+corrections; where all are of a few leaves nothing but calibration is fitted. Leaves that nobody has told anything of count as
+much as they are due (`untold_leaves`). Voters weigh little until weights are fitted, which is enough to gain by single
+corrections what neighbours and prototypes miss.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from taxomind_assets.classification.label_calibration import (
 from taxomind_assets.classification.labelled_sample import FEWEST_TEXTS, FOLDS, SALT, Sample, folds_of
 from taxomind_assets.classification.training_rows import TrainingRows
 from taxomind_assets.classification.unseen_evidence import UnseenEvidence
-from taxomind_assets.classification.untold_leaves import hidden_rows, text_weights, untold_share
+from taxomind_assets.classification.untold_leaves import hidden_rows, says_enough, text_weights, untold_share
 from taxomind_assets.classification.voters import FITTING_STARTS, Voters
 from taxomind_assets.classification.weight_fitting import Choices, fit_weights
 from taxomind_assets.classification.word_voter import training_cost
@@ -65,7 +66,7 @@ class Fitted:
     Attributes:
         calibration: the numbers that make probabilities.
         weights: fusion weights; None = the shipped ones.
-        voters: trained voters; None = no corrections, or few for a large taxonomy.
+        voters: trained voters; None = no corrections, few for a large taxonomy, or of few leaves.
         texts: number of texts that it was fitted on.
     """
 
@@ -164,10 +165,13 @@ def _crossed(
         return None
     evidence = plain.scorer.evidence
     rows = evidence.rows if evidence and len(evidence.rows) else None
-    share = untold_share(plain.tree, [*sample.gold, rows.nodes.tolist()] if rows else sample.gold)
+    known = [*sample.gold, rows.nodes.tolist()] if rows else sample.gold
     counts: NDArray[np.float32] | None = np.ones(len(sample), np.float32)
-    scorers, trained = [plain.scorer] * FOLDS, []
-    if rows:
+    scorers, trained = [_held_out(plain.scorer, None, None)] * FOLDS, []
+    if rows and not says_enough(plain.tree, known):
+        counts = None
+    elif rows:
+        share = untold_share(plain.tree, known)
         hidden = hidden_rows(rows, share)
         counts = text_weights(sample, rows, hidden, share)
         if counts is None:

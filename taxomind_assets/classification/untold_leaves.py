@@ -30,14 +30,29 @@ if TYPE_CHECKING:
 _EMPHASIS: Final = 1.5
 #: Most that they weigh together, as a share of all texts.
 _MOST_WEIGHT: Final = 0.85
+#: Leaves that texts must belong to, unless half of the tree has fewer.
+_FEWEST_LEAVES: Final = 20
 #: Most nodes that lose their corrections in a fold: a tree with hardly any correction left would be another task.
 _MOST_HIDDEN: Final = 0.5
 
 
+def says_enough(tree: Taxonomy, known: Sequence[Sequence[int]]) -> bool:
+    """Whether known texts are of so many leaves (20, or half of a small tree) that they say anything of the others.
+
+    Args:
+        tree: the taxonomy.
+        known: positions of the nodes that texts belong to.
+    """
+    return len(_told(tree, known)) >= min(_FEWEST_LEAVES, int(tree.is_leaf.sum()) / 2)
+
+
 def untold_share(tree: Taxonomy, known: Sequence[Sequence[int]]) -> float:
-    """What texts of untold leaves are to weigh among all, 0 to 0.85; `known`: positions of the nodes that texts belong to."""
-    told = {node for nodes in known for node in nodes if tree.is_leaf[node]}
-    return min(_MOST_WEIGHT, _EMPHASIS * (1 - len(told) / int(tree.is_leaf.sum())))
+    """What texts of untold leaves are to weigh among all, 0 to 0.85; `known` as in `says_enough`."""
+    return min(_MOST_WEIGHT, _EMPHASIS * (1 - len(_told(tree, known)) / int(tree.is_leaf.sum())))
+
+
+def _told(tree: Taxonomy, known: Sequence[Sequence[int]]) -> set[int]:
+    return {node for nodes in known for node in nodes if tree.is_leaf[node]}
 
 
 def hidden_rows(rows: EvidenceRows, share: float) -> list[NDArray[np.bool_]]:

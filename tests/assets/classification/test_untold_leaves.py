@@ -12,7 +12,7 @@ from taxomind_assets.classification.classifier import Classifier
 from taxomind_assets.classification.evidence_rows import EvidenceRows
 from taxomind_assets.classification.fitting import fit
 from taxomind_assets.classification.labelled_sample import FEWEST_TEXTS, FOLDS, Sample, folds_of
-from taxomind_assets.classification.untold_leaves import hidden_rows, text_weights, untold_share
+from taxomind_assets.classification.untold_leaves import hidden_rows, says_enough, text_weights, untold_share
 from taxomind_assets.learning.evidence import Evidence
 from taxomind_assets.views.index import NodeIndex
 
@@ -43,6 +43,20 @@ def test_texts_of_untold_leaves_weigh_as_these_leaves_and_half_as_much_again(
     leaves = np.flatnonzero(occupations.tree.is_leaf)
     known = leaves[: max(1, round(told * leaves.size))].tolist()
     assert untold_share(occupations.tree, [known, [0]]) == pytest.approx(share, abs=0.02)
+
+
+def test_texts_of_a_few_leaves_say_nothing_of_the_others(
+    occupations: NodeIndex, classifier_of: Callable[..., Classifier]
+) -> None:
+    leaves = np.flatnonzero(occupations.tree.is_leaf).tolist()
+    fewest = min(20, len(leaves) / 2)
+    for told in (1, int(fewest) - 1, int(np.ceil(fewest)), len(leaves)):
+        assert says_enough(occupations.tree, [leaves[:told], [0]]) == (told >= fewest)
+    one = classifier_of(occupations).learn([f"zibbo number {i}" for i in range(80)], [occupations.tree.codes[leaves[0]]] * 80)
+    found = fit(one)
+    assert found is not None
+    assert found.weights is None
+    assert found.voters is None
 
 
 def test_a_fold_does_without_all_corrections_of_some_nodes(occupations: NodeIndex, places: dict[str, int]) -> None:
