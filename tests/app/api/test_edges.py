@@ -262,6 +262,7 @@ def test_routes_of_v1_answer_problem_documents() -> None:
 
 def test_figures_need_a_token_and_count_requests(served: Served) -> None:
     assert TestClient(served.app).get("/metrics").status_code == 401
+    served.post("/label", LABEL | {"batchId": "figures"})
     text = served.http.get("/metrics").text
     assert 'taxomind_requests_total{method="POST",route="/label"' in text
     assert "taxomind_jobs{" in text
