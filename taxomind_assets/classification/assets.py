@@ -143,7 +143,7 @@ def _calibrate(key: str, settings: "Settings", inbox: "Inbox", outputs: "Outputs
         "labelled texts": targets.num_rows,
         "corrected": corrected,
         "weights": "fitted" if found.weights else "shipped",
-        "voters": "trained" if found.voters else "none",
+        "voters": "trained" if found.voters else "none (no corrections, few for a large taxonomy, or of few leaves)",
         "proven": numbers.proven,
         "temperature, encoder not trusted": numbers.temperature[0],
         "temperature, encoder trusted": numbers.temperature[1],

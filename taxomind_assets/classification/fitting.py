@@ -165,25 +165,35 @@ def _crossed(
         return None
     evidence = plain.scorer.evidence
     rows = evidence.rows if evidence and len(evidence.rows) else None
-    known = [*sample.gold, rows.nodes.tolist()] if rows else sample.gold
-    counts: NDArray[np.float32] | None = np.ones(len(sample), np.float32)
-    scorers, trained = [_held_out(plain.scorer, None, None)] * FOLDS, []
-    if rows and not says_enough(plain.tree, known):
-        counts = None
-    elif rows:
-        share = untold_share(plain.tree, known)
-        hidden = hidden_rows(rows, share)
-        counts = text_weights(sample, rows, hidden, share)
-        if counts is None:
-            hidden = hidden_rows(rows, 0.0)
-        seen = [others & ~gone for others, gone in zip(_without_each_fold(rows), hidden, strict=True)]
-        trained = _voters(plain, rows, [*asked(rows), *seen], few=counts is None)
-        held_out: Sequence[Voters | None] = trained[-FOLDS:] or [None] * FOLDS
-        scorers = [_held_out(plain.scorer, gone, own) for gone, own in zip(hidden, held_out, strict=True)]
+    scorers, counts = [_held_out(plain.scorer, None, None)] * FOLDS, None
+    voters: list[Voters] = []
+    if rows is None:
+        counts = np.ones(len(sample), np.float32)
+    elif says_enough(plain.tree, [*sample.gold, rows.nodes.tolist()]):
+        scorers, voters, counts = _taught(plain, sample, rows, asked(rows))
     weights = _weights(scorers, sample, counts) if counts is not None else None
     if weights:
         scorers = [scorer.with_weights(own) for scorer, own in zip(scorers, weights, strict=False)]
-    return _Crossed(plain, sample, _scored(scorers, sample), weights, trained[:-FOLDS])
+    return _Crossed(plain, sample, _scored(scorers, sample), weights, voters)
+
+
+def _taught(
+    plain: Classifier, sample: Sample, rows: EvidenceRows, asked: Sequence[NDArray[np.bool_]]
+) -> tuple[list[Scorer], list[Voters], NDArray[np.float32] | None]:
+    """What scores each fold without it, the voters that were asked for, and how much each text counts for weights.
+
+    The last is None when the texts cannot fit weights; then nothing is hidden from any fold, and voters keep theirs.
+    """
+    share = untold_share(plain.tree, [*sample.gold, rows.nodes.tolist()])
+    hidden = hidden_rows(rows, share)
+    counts = text_weights(sample, rows, hidden, share)
+    if counts is None:
+        hidden = hidden_rows(rows, 0.0)
+    seen = [others & ~gone for others, gone in zip(_without_each_fold(rows), hidden, strict=True)]
+    trained = _voters(plain, rows, [*asked, *seen], few=counts is None)
+    held_out: Sequence[Voters | None] = trained[-FOLDS:] or [None] * FOLDS
+    scorers = [_held_out(plain.scorer, gone, own) for gone, own in zip(hidden, held_out, strict=True)]
+    return scorers, trained[:-FOLDS], counts
 
 
 def _voters(classifier: Classifier, rows: EvidenceRows, seen: Sequence[NDArray[np.bool_]], *, few: bool) -> list[Voters]:

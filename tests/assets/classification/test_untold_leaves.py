@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taxomind_assets.classification import untold_leaves
+from taxomind_assets.classification import fitting, untold_leaves
 from taxomind_assets.classification.classifier import Classifier
 from taxomind_assets.classification.evidence_rows import EvidenceRows
 from taxomind_assets.classification.fitting import fit
 from taxomind_assets.classification.labelled_sample import FEWEST_TEXTS, FOLDS, Sample, folds_of
+from taxomind_assets.classification.training_rows import TrainingRows
 from taxomind_assets.classification.untold_leaves import hidden_rows, says_enough, text_weights, untold_share
+from taxomind_assets.classification.voters import Voters
 from taxomind_assets.learning.evidence import Evidence
 from taxomind_assets.views.index import NodeIndex
 
@@ -107,6 +109,29 @@ def test_texts_that_are_no_corrections_count_one(occupations: NodeIndex, places:
     weights = text_weights(sample, rows, hidden_rows(rows, 0.3), 0.3)
     assert weights is not None
     assert (weights == 1).all()
+
+
+def test_what_answers_a_fold_has_seen_all_but_the_fold(
+    occupations: NodeIndex, classifier_of: Callable[..., Classifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Corrections are hidden to fit weights, not from the classifiers that reports ask."""
+    codes = [code for code in leaf_codes(occupations)[::2] for _ in range(8)]
+    texts = [f"text {i} of {code}" for i, code in enumerate(codes)]
+    classifier = classifier_of(occupations).learn(texts, codes)
+    seen: list[int] = []
+    train = fitting.Voters.fit
+
+    def noted(rows: TrainingRows, *, words: bool) -> Voters:
+        seen.append(int(rows.corrected.sum()))
+        return train(rows, words=words)
+
+    monkeypatch.setattr(fitting.Voters, "fit", noted)
+    found = fitting.fit_without_folds(classifier, texts, [[code] for code in codes])
+    assert found is not None
+    others = [len(texts) - int((folds_of(texts) == fold).sum()) for fold in range(FOLDS)]
+    assert sorted(seen)[FOLDS:] == sorted(others)
+    assert max(sorted(seen)[:FOLDS]) < min(others)
+    assert all(one.scorer.evidence is not None and len(one.scorer.evidence.rows) == len(texts) for one in found)
 
 
 def test_leaves_that_nobody_has_told_of_keep_their_texts(
