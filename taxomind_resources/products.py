@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: Vectors in a product that goes to OpenVINO: a fixed number, since each new one costs some ten milliseconds, and a small
 #: one, so that the product is still in the processor's cache when it is read.
 BATCH: Final = 64
-_FEW_NUMBERS: Final = 1 << 16
+_FEW_NUMBERS: Final = 1 << 15
 
 
 class RowProducts:

@@ -13,7 +13,6 @@ corrections what neighbours and prototypes miss.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -32,6 +31,7 @@ from taxomind_assets.classification.label_calibration import (
     text_share,
 )
 from taxomind_assets.classification.labelled_sample import FEWEST_TEXTS, FOLDS, SALT, Sample, folds_of
+from taxomind_assets.classification.linear_machines import few_passes
 from taxomind_assets.classification.training_rows import TrainingRows
 from taxomind_assets.classification.unseen_evidence import UnseenEvidence
 from taxomind_assets.classification.untold_leaves import hidden_rows, says_enough, text_weights, untold_share
@@ -205,8 +205,6 @@ def _voters(classifier: Classifier, rows: EvidenceRows, seen: Sequence[NDArray[n
         seen: which of them each voter sees.
         few: there are too few to fit weights. Then there are no voters where they would take long.
     """
-    from sklearn.exceptions import ConvergenceWarning
-
     shares = np.array([text_share(text, SALT) for text in rows.texts])
     taken = shares <= np.partition(shares, min(_MOST_VOTER_ROWS, shares.size) - 1)[min(_MOST_VOTER_ROWS, shares.size) - 1]
     cost = training_cost(TrainingRows.of(classifier.index, rows, taken))
@@ -215,11 +213,10 @@ def _voters(classifier: Classifier, rows: EvidenceRows, seen: Sequence[NDArray[n
     words = cost <= _MOST_COST
 
     def train(kept: NDArray[np.bool_]) -> Voters:
-        return Voters.fit(TrainingRows.of(classifier.index, rows, kept & taken), words=words)
+        return Voters.fit(TrainingRows.of(classifier.index, rows, kept & taken), classifier.tree, words=words)
 
     different = {kept.tobytes(): kept for kept in sorted(seen, key=np.count_nonzero, reverse=True)}  # the longest first
-    with warnings.catch_warnings(), ThreadPoolExecutor(available_cores()) as threads:
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a few passes are enough
+    with few_passes(), ThreadPoolExecutor(available_cores()) as threads:
         found = dict(zip(different, threads.map(train, different.values()), strict=True))
     return [found[kept.tobytes()] for kept in seen]
 

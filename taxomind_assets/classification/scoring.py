@@ -61,8 +61,11 @@ class Scorer:
         # Evidence comes first, so that what it is told of the others does not depend on the order in which they came.
         self.added = tuple(sorted(added, key=lambda view: not isinstance(view, EvidenceView)))
         self.fitted = fitted
+        # What learns from corrections too takes the place of what learns from the taxonomy alone, under the same names.
+        named = {name for view in self.added for name in view.agreement}
+        branches = [view for view in (index.branches,) if view and named.isdisjoint(view.agreement)]
         #: All views beside those of every index.
-        self.further: tuple[AddedView, ...] = (*self.base.crosslingual, *self.added)
+        self.further: tuple[AddedView, ...] = (*self.base.crosslingual, *branches, *self.added)
         weights = SHIPPED
         for view in self.further:
             weights = view.weights.over(weights)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from taxomind_assets.classification.base_views import FAMILIAR
+from taxomind_assets.classification.branch_view import branched_index
 from taxomind_assets.classification.calibration import Calibration, masses, noise_texts
 from taxomind_assets.classification.label_calibration import fit_temperature
 from taxomind_assets.classification.scoring import Scorer
@@ -127,6 +128,7 @@ def own_temperature(
         picked = _spread(len(held.texts), _SAMPLE)
         texts = [held.texts[i] for i in picked]
         rest = _without(plain, held) if index.adaptation is None else adapted_index(_without(plain, held))
+        rest = branched_index(rest) if index.branches else rest
         scores.append(_logits(Scorer(rest, student=student), texts, rest.placed(embed(texts)), trusted)[leaves])
         gold += [[int(node)] for node in (np.cumsum(leaves) - 1)[held.nodes[picked]]]
     return fit_temperature(np.concatenate(scores, axis=1), gold, 1.0) if scores else 1.0
@@ -137,7 +139,7 @@ def _without(index: NodeIndex, held: HeldOut) -> NodeIndex:
     gone = {(index.tree.codes[node], text) for node, text in zip(held.nodes.tolist(), held.texts, strict=True)}
     rows = [i for i, text in enumerate(index.texts) if text.view != "example" or (text.code, text.text) not in gone]
     texts = tuple(index.texts[i] for i in rows)
-    return replace(index, tree=held.rest, texts=texts, vectors=index.vectors[rows])
+    return replace(index, tree=held.rest, texts=texts, vectors=index.vectors[rows], branches=None)
 
 
 def nowhere_energy(

@@ -1,9 +1,10 @@
 """Supervised voters: classifiers trained on corrections, whose scores join the fusion as features.
 
-Two that are cheap and differ: linear support vector machines on words, characters and what is principal in the vectors
-(`word_voter`), and a linear discriminant on the vectors, with a covariance shrunk towards a sphere (Friedman, 1989,
-"Regularized discriminant analysis"). The texts of the nodes are further training rows, so a node without corrections is no
-stranger to them (without them both lose 5 to 15 points where corrections are few).
+Three that are cheap and differ: linear support vector machines on words, characters and what is principal in the vectors, for
+each node (`word_voter`) and for the branches of the tree (`branch_voter`), and a linear discriminant on the vectors, with a
+covariance shrunk towards a sphere (Friedman, 1989, "Regularized discriminant analysis"). The texts of the nodes are further
+training rows, so a node without corrections is no stranger to them (without them they lose 5 to 15 points where corrections are
+few).
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ import numpy as np
 from scipy import sparse
 
 from taxomind_assets.classification.added_views import Block, KnownBlocks
+from taxomind_assets.classification.branch_voter import BRANCHES, BranchVoter, relative
 from taxomind_assets.classification.fusion import FusionWeights
+from taxomind_assets.classification.voter_features import VoterFeatures
 from taxomind_assets.classification.word_voter import WordVoter
+from taxomind_assets.views.lexical import CountedTexts
 from taxomind_resources.products import RowProducts
 
 if TYPE_CHECKING:
@@ -28,14 +32,20 @@ if TYPE_CHECKING:
 
     from taxomind_assets.classification.queries import Query
     from taxomind_assets.classification.training_rows import TrainingRows
+    from taxomind_assets.taxonomy.tree import Taxonomy
 
 WORDS: Final = "voter_words"
 VECTORS: Final = "voter_vectors"
 PRIOR: Final = "voter_prior"
 #: Shipped weights: small, because of leaves that have no corrections.
-WEIGHTS: Final = FusionWeights(untrusted={WORDS: 1.5, VECTORS: 0.1, PRIOR: 0.0}, trusted={WORDS: 1.0, VECTORS: 0.1, PRIOR: 0.0})
+WEIGHTS: Final = FusionWeights(
+    untrusted={WORDS: 1.5, BRANCHES: 1.0, VECTORS: 0.1, PRIOR: 0.0},
+    trusted={WORDS: 1.0, BRANCHES: 2.0, VECTORS: 0.1, PRIOR: 0.0},
+)
 #: Weights from which fitting starts: texts that are enough for it mostly show that voters are worth more.
-FITTING_STARTS: Final = FusionWeights(untrusted={WORDS: 3.0, VECTORS: 0.1}, trusted={WORDS: 3.0, VECTORS: 0.2})
+FITTING_STARTS: Final = FusionWeights(
+    untrusted={WORDS: 3.0, BRANCHES: 2.0, VECTORS: 0.1}, trusted={WORDS: 3.0, BRANCHES: 2.0, VECTORS: 0.2}
+)
 #: Share of the spherical covariance, and weight of the mean of all rows in the mean of each node, in rows.
 _SHRINKAGE: Final = 0.1
 _MEAN_ROWS: Final = 1.0
@@ -94,36 +104,56 @@ class VectorVoter:
 
 @dataclass(frozen=True)
 class Voters:
-    """An added view (`added_views.AddedView`). A node that a voter does not know gets 0: far off for the machine on words
+    """An added view (`added_views.AddedView`). A node that a voter does not know gets 0: far off for the machines on words
     (whose features are margins over -1, at least 0), and the mean of all nodes for the discriminant.
 
     Attributes:
-        words: the machine; None when there were too many rows and nodes for one.
+        features: how the machines see texts.
+        words: the machines of nodes; None when there were too many rows and nodes for them.
+        branches: the machines of branches; None when the tree has none.
         vectors: the discriminant.
         counted: nodes with corrections, int64[g], and `counts` float32[g] of each.
+        leaves: int64[l], positions of the leaves.
     """
 
+    features: VoterFeatures
     words: WordVoter | None
+    branches: BranchVoter | None
     vectors: VectorVoter
     counted: NDArray[np.int64]
     counts: NDArray[np.float32]
+    leaves: NDArray[np.int64]
 
     weights = WEIGHTS
-    agreement = {WORDS: 2.0, VECTORS: 0.0, PRIOR: 0.0}  # noqa: RUF012 (a constant of the protocol, no field)
+    agreement = {WORDS: 2.0, BRANCHES: 1.0, VECTORS: 0.0, PRIOR: 0.0}  # noqa: RUF012 (a constant of the protocol, no field)
     bounds = {PRIOR: (0.0, math.inf)}  # noqa: RUF012 (the same; see `EvidenceView.bounds`)
 
     @classmethod
-    def fit(cls, rows: TrainingRows, *, words: bool) -> Voters:
-        """Train on rows; `words` = also the machine on words and characters, which takes most of the time."""
+    def fit(cls, rows: TrainingRows, tree: Taxonomy, *, words: bool) -> Voters:
+        """Train on rows; `words` = also the machines of nodes, which take most of the time."""
         counted, counts = np.unique(rows.nodes[rows.corrected], return_counts=True)
-        return cls(WordVoter.fit(rows) if words else None, VectorVoter.fit(rows), counted, counts.astype(np.float32))
+        features = VoterFeatures.of(rows.texts, rows.vectors)
+        described = features(CountedTexts(rows.texts), rows.vectors)
+        return cls(
+            features,
+            WordVoter.fit(described, rows.nodes) if words else None,
+            BranchVoter.fit(described, rows.nodes, tree),
+            VectorVoter.fit(rows),
+            counted,
+            counts.astype(np.float32),
+            np.flatnonzero(tree.is_leaf),
+        )
 
     def blocks(self, query: Query, known: KnownBlocks) -> Mapping[str, Block]:
         """See `added_views.AddedView.blocks`."""
         prior = np.repeat(np.log1p(self.counts)[:, None], len(query), axis=1)
         found = {VECTORS: Block(self.vectors.scores(query.vectors), self.vectors.nodes), PRIOR: Block(prior, self.counted)}
-        if self.words:
-            found[WORDS] = Block(np.maximum(self.words.margins(query.texts, query.vectors) + 1, 0), self.words.nodes)
+        if self.words or self.branches:
+            described = self.features(query.texts, query.vectors)
+            if self.words:
+                found[WORDS] = Block(np.maximum(self.words.margins(described) + 1, 0), self.words.nodes)
+            if self.branches:
+                found[BRANCHES] = Block(relative(self.branches.features(described), known.total, self.leaves))
         return found
 
     @cached_property
@@ -142,31 +172,28 @@ class Voters:
             "nodes": self.vectors.nodes,
             "counted": self.counted,
             "counts": self.counts,
+            "leaves": self.leaves,
         }
-        if self.words:
-            found |= {
-                "columns": self.words.columns,
-                "idf": self.words.idf,
-                "coefficients": self.words.coefficients.data,
-                "coefficient_columns": self.words.coefficients.indices.astype(np.int32),
-                "coefficient_ends": self.words.coefficients.indptr.astype(np.int64),
-                "of_vectors": self.words.of_vectors,
-                "intercepts": self.words.intercepts,
-                "word_nodes": self.words.nodes,
-            }
+        parts = {"features": self.features, "words": self.words, "branches": self.branches}
+        for part, own in parts.items():
+            found |= {f"{part}.{name}": values for name, values in own.to_arrays().items()} if own else {}
         return found
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Voters:
         """The inverse of `to_arrays`."""
-        given = {name: np.asarray(values) for name, values in arrays.items()}
-        words = None
-        if "columns" in given:
-            parts = given["coefficients"], given["coefficient_columns"], given["coefficient_ends"]
-            shape = given["columns"].size, given["word_nodes"].size
-            coefficients = sparse.csr_array(parts, shape=shape)
-            words = WordVoter(
-                given["columns"], given["idf"], coefficients, given["of_vectors"], given["intercepts"], given["word_nodes"]
-            )
-        vectors = VectorVoter(given["weights"], given["offsets"], given["nodes"])
-        return cls(words, vectors, given["counted"], given["counts"])
+        words, branches = _part(arrays, "words"), _part(arrays, "branches")
+        return cls(
+            VoterFeatures.from_arrays(_part(arrays, "features")),
+            WordVoter.from_arrays(words) if words else None,
+            BranchVoter.from_arrays(branches) if branches else None,
+            VectorVoter(*(np.asarray(arrays[name]) for name in ("weights", "offsets", "nodes"))),
+            np.asarray(arrays["counted"]),
+            np.asarray(arrays["counts"]),
+            np.asarray(arrays["leaves"]),
+        )
+
+
+def _part(arrays: Mapping[str, NDArray[np.generic]], part: str) -> dict[str, NDArray[np.generic]]:
+    """The arrays whose names begin with the part's."""
+    return {name.removeprefix(f"{part}."): values for name, values in arrays.items() if name.startswith(f"{part}.")}

@@ -18,7 +18,7 @@ from taxomind_assets.classification.classifier import Classifier
 from taxomind_assets.growth.file_edits import NewNode
 from taxomind_assets.growth.observations import title_of
 from taxomind_assets.learning.evidence import Evidence
-from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
+from taxomind_assets.taxonomy.tree import ROOT, Node, NodeText, Taxonomy
 from taxomind_assets.views.index import stored_precision
 from taxomind_assets.views.texts import VIEWS, node_texts
 
@@ -195,4 +195,14 @@ def index_with_node(index: NodeIndex, embedder: Embedder, node: NewNode) -> Node
     vectors = np.concatenate((index.vectors, stored_precision(embedder.embed([own.text for own in added], "document"))))
     texts = [*index.texts, *added]
     order = sorted(range(len(texts)), key=lambda row: tree.position[texts[row].code])
-    return replace(index, tree=tree, version=_TRIAL_VERSION, texts=tuple(texts[row] for row in order), vectors=vectors[order])
+    # The branches are told apart by what they were: one node more changes them too little to learn them anew.
+    before = index.tree.position
+    origin = [before.get(one.code, before.get(one.parent_code or "", ROOT)) for one in tree.nodes]
+    return replace(
+        index,
+        tree=tree,
+        version=_TRIAL_VERSION,
+        texts=tuple(texts[row] for row in order),
+        vectors=vectors[order],
+        branches=index.branches.grown(tree, np.array(origin)) if index.branches else None,
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from taxomind_assets.classification.branch_view import branched_index
 from taxomind_assets.classification.self_calibration import adapted_index, own_calibration
 from taxomind_assets.views.index import NodeIndex, index_version, indexed_texts, stored_precision, trusted_languages
 from taxomind_resources.crosslingual.lazy import SHIPPED_STUDENT, open_student
@@ -86,5 +87,5 @@ def build_index(
     rounded = stored_precision(vectors[rows])
     used = {"adapt": adapt} | ({"crosslingual": student.spec.version} if student else {})
     index = NodeIndex(tree, index_version(tree, {**spec, **used}, kept), spec, tuple(kept), rounded, fertility, trusted)
-    index = adapted_index(index) if adapt else index
+    index = branched_index(adapted_index(index) if adapt else index)
     return replace(index, calibration=own_calibration(index, lambda queries: embedder.embed(queries, "query"), student))

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zipfile import BadZipFile
 
 import numpy as np
 from scipy import sparse
 
+from taxomind_assets.classification.branch_view import BranchView
 from taxomind_assets.classification.calibration import Calibration
 from taxomind_assets.taxonomy.records import taxonomy_from_table, taxonomy_to_table
 from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
@@ -27,7 +29,7 @@ from taxomind_resources.faults import Fault
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 #: Word pieces per word of the labels up to which an encoder's language is trusted.
 TRUSTED_FERTILITY: Final = 1.6
 
@@ -46,6 +48,7 @@ class NodeIndex:
         trusted_languages: languages in which vectors lead.
         calibration: numbers that turn its scores into probabilities, fitted on the taxonomy's own texts.
         adaptation: the map that has brought the encoder's vectors into the space of this index; None = they are as they were.
+        branches: machines that tell the branches of the tree apart; None = there are no branches, or no trusted language.
     """
 
     tree: Taxonomy
@@ -57,6 +60,7 @@ class NodeIndex:
     trusted_languages: frozenset[str]
     calibration: Calibration = field(default_factory=Calibration)
     adaptation: Adaptation | None = None
+    branches: BranchView | None = None
 
     def adapted(self, adaptation: Adaptation | None) -> NodeIndex:
         """The index with its vectors mapped further."""
@@ -158,6 +162,9 @@ class NodeIndex:
         np.save(folder / "vectors.npy", self.vectors.astype(np.float16))
         if self.adaptation is not None:
             np.save(folder / "adaptation.npy", self.adaptation.matrix)
+        if self.branches is not None:
+            arrays: dict[str, Any] = self.branches.to_arrays()
+            np.savez(folder / "branches.npz", **arrays)
         manifest = {
             "format": FORMAT_VERSION,
             "key": self.tree.key,
@@ -167,6 +174,7 @@ class NodeIndex:
             "trusted_languages": sorted(self.trusted_languages),
             "calibration": self.calibration.to_json(),
             "adapted": self.adaptation is not None,
+            "branched": self.branches is not None,
         }
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
 
@@ -192,9 +200,20 @@ class NodeIndex:
                 raise ValueError(f"{vectors.shape[0]} vectors for {len(texts)} texts")
             calibration = Calibration.from_json(manifest["calibration"])
             adaptation = Adaptation(np.load(folder / "adaptation.npy")) if manifest["adapted"] else None
-            languages, trusted = dict(manifest["languages"]), frozenset(manifest["trusted_languages"])
-            return cls(tree, manifest["version"], manifest["spec"], texts, vectors, languages, trusted, calibration, adaptation)
-        except (OSError, LookupError, ValueError, TypeError, AttributeError, EOFError) as error:
+            branches = BranchView.from_arrays(dict(np.load(folder / "branches.npz"))) if manifest["branched"] else None
+            return cls(
+                tree,
+                manifest["version"],
+                manifest["spec"],
+                texts,
+                vectors,
+                dict(manifest["languages"]),
+                frozenset(manifest["trusted_languages"]),
+                calibration,
+                adaptation,
+                branches,
+            )
+        except (OSError, LookupError, ValueError, TypeError, AttributeError, EOFError, BadZipFile) as error:
             raise Fault("storage_failed", f"The node index is damaged: {error}", value=folder.name) from error
 
 

@@ -178,8 +178,10 @@ def test_nodes_beside_an_answer_share_what_it_leaves_and_nodes_below_share_its_o
         below = found.beside(answers, np.repeat(children[None], len(tree), axis=0))
         aside = found.beside(answers, np.repeat(siblings[None], len(tree), axis=0))
         assert (below.sum(axis=1) <= found.confidences(answers) + 1e-5).all()
-        # What a nearly certain answer leaves is a difference of float32 numbers near 1.
-        assert (aside.sum(axis=1) + found.confidences(answers) <= 1 + 1e-3).all()
+        # What a nearly certain answer leaves is a difference of float32 numbers near 1, so its shares are known roughly.
+        unsure = found.subtree[node] * found.belongs < 1 - 1e-4
+        assert (aside[unsure].sum(axis=1) + found.confidences(answers)[unsure] <= 1 + 1e-3).all()
+        assert (aside.max(axis=1, initial=0) <= 1 - found.confidences(answers) + 1e-6).all()
 
 
 def test_without_a_curve_nodes_keep_their_probabilities_whatever_they_stand_beside(tree_of: Trees) -> None:

@@ -185,8 +185,9 @@ def test_voters_survive_their_arrays(fitted: Fitted, taught: Classifier) -> None
     again = Voters.from_arrays(fitted.voters.to_arrays())
     assert again.version == fitted.voters.version
     query = taught.scorer.query(taught.embedder.embed(["web shop programmer"], "query"), ["web shop programmer"])
-    before, after = fitted.voters.blocks(query, None), again.blocks(query, None)  # type: ignore[arg-type]
-    assert set(before) == set(after) == {"voter_words", "voter_vectors", "voter_prior"}
+    before, after = (taught.scorer.with_views([voters]).features(query) for voters in (fitted.voters, again))
+    assert set(fitted.voters.agreement) == {"voter_words", "voter_vectors", "voter_prior", "branches"} <= set(before)
+    assert set(before) == set(after)
     for name, block in before.items():
         np.testing.assert_array_equal(block.values, after[name].values)
         np.testing.assert_array_equal(block.nodes, after[name].nodes)

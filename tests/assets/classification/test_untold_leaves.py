@@ -16,6 +16,7 @@ from taxomind_assets.classification.training_rows import TrainingRows
 from taxomind_assets.classification.untold_leaves import hidden_rows, says_enough, text_weights, untold_share
 from taxomind_assets.classification.voters import Voters
 from taxomind_assets.learning.evidence import Evidence
+from taxomind_assets.taxonomy.tree import Taxonomy
 from taxomind_assets.views.index import NodeIndex
 
 WORDS = ("experienced {}", "{} wanted", "work as {}", "{} (part time)")
@@ -121,9 +122,9 @@ def test_what_answers_a_fold_has_seen_all_but_the_fold(
     seen: list[int] = []
     train = fitting.Voters.fit
 
-    def noted(rows: TrainingRows, *, words: bool) -> Voters:
+    def noted(rows: TrainingRows, tree: Taxonomy, *, words: bool) -> Voters:
         seen.append(int(rows.corrected.sum()))
-        return train(rows, words=words)
+        return train(rows, tree, words=words)
 
     monkeypatch.setattr(fitting.Voters, "fit", noted)
     found = fitting.fit_without_folds(classifier, texts, [[code] for code in codes])

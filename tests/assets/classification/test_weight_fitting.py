@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taxomind_assets.classification.fusion import SHIPPED, FusionWeights
+from taxomind_assets.classification.fusion import FusionWeights
 from taxomind_assets.classification.scoring import Scorer
 from taxomind_assets.classification.weight_fitting import Choices, fit_weights
 from taxomind_assets.views.index import NodeIndex
@@ -91,7 +91,7 @@ def test_choices_hold_the_features_of_the_best_leaves(occupations: NodeIndex, em
     gold = [[scorer.tree.position["1420"]], [scorer.tree.position["2611"], scorer.tree.position["2612"]]]
     choices = Choices.of(scorer, query, gold, np.ones(2, np.float32))
     assert choices.right.sum(axis=1).tolist() == [1, 2]
-    weights = np.array([SHIPPED.trusted.get(name, 0.0) for name in choices.names])
+    weights = np.array([scorer.weights.trusted.get(name, 0.0) for name in choices.names])
     logits = scorer.logits(query)[scorer.tree.is_leaf]
     kept = np.sort(choices.features @ weights, axis=1)[:, ::-1]
     np.testing.assert_allclose(kept[:, :5], np.sort(logits, axis=0)[::-1][:5].T, atol=0.01)

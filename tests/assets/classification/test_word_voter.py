@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from taxomind_assets.classification import word_voter
 from taxomind_assets.classification.training_rows import TrainingRows
+from taxomind_assets.classification.voter_features import Described, VoterFeatures
 from taxomind_assets.classification.word_voter import WordVoter, _others, training_cost
 from taxomind_assets.views.index import unit_rows
 from taxomind_assets.views.lexical import CountedTexts
@@ -27,8 +28,9 @@ def rows_of(each: int) -> TrainingRows:
     return TrainingRows(tuple(texts), np.array(nodes), vectors, np.ones(len(texts), np.bool_))
 
 
-def best(voter: WordVoter, texts: list[str], vectors: np.ndarray) -> list[int]:
-    return voter.nodes[voter.margins(CountedTexts(texts), vectors).argmax(axis=0)].tolist()
+def described(rows: TrainingRows) -> tuple[VoterFeatures, Described]:
+    features = VoterFeatures.of(rows.texts, rows.vectors)
+    return features, features(CountedTexts(rows.texts), rows.vectors)
 
 
 @pytest.mark.parametrize("seen", [1_000, 6])
@@ -37,33 +39,41 @@ def test_texts_of_nodes_are_told_apart_by_all_others_or_by_the_nearest(seen: int
     monkeypatch.setattr(word_voter, "_DRAWN", seen // 2)
     monkeypatch.setattr(word_voter, "_FOR_EACH", 0)
     rows = rows_of(20)
-    voter = WordVoter.fit(rows)
+    features, own = described(rows)
+    voter = WordVoter.fit(own, rows.nodes)
     assert voter is not None
     assert voter.nodes.tolist() == [3, 5, 9]
-    texts = ["a cherry and an apple", "nail or drill", "the violin, the flute"]
-    assert best(voter, texts, rows.vectors[:3]) == [3, 5, 9]
+    texts = CountedTexts(["a cherry and an apple", "nail or drill", "the violin, the flute"])
+    margins = voter.margins(features(texts, rows.vectors[:3]))
+    assert voter.nodes[margins.argmax(axis=0)].tolist() == [3, 5, 9]
 
 
 def test_where_a_machine_sees_everything_it_is_one_against_the_rest() -> None:
-    from scipy import sparse
     from sklearn.svm import LinearSVC
 
     rows = rows_of(10)
-    voter = WordVoter.fit(rows)
+    _, own = described(rows)
+    voter = WordVoter.fit(own, rows.nodes)
     assert voter is not None
-    counted = CountedTexts(rows.texts)
-    words = word_voter._weighed(counted, word_voter._places(voter.columns), voter.idf)
-    directions = word_voter._principal(rows.vectors)
-    data = sparse.csr_matrix(sparse.hstack((words, sparse.csr_array(rows.vectors @ directions)), format="csr"))
-    machine = LinearSVC(tol=1e-6, max_iter=10_000, random_state=0).fit(data, rows.nodes)
-    exact = machine.decision_function(data).T
-    assert np.corrcoef(voter.margins(counted, rows.vectors).ravel(), exact.ravel())[0, 1] > 0.98
+    machine = LinearSVC(tol=1e-6, max_iter=10_000, random_state=0).fit(own.stacked, rows.nodes)
+    exact = machine.decision_function(own.stacked).T
+    assert np.corrcoef(voter.margins(own).ravel(), exact.ravel())[0, 1] > 0.98
 
 
 def test_a_single_node_needs_no_machine() -> None:
     rows = rows_of(4)
     one = TrainingRows(rows.texts[:4], rows.nodes[:4], rows.vectors[:4], rows.corrected[:4])
-    assert WordVoter.fit(one) is None
+    assert WordVoter.fit(described(one)[1], one.nodes) is None
+
+
+def test_what_is_stored_answers_alike() -> None:
+    rows = rows_of(10)
+    _, own = described(rows)
+    voter = WordVoter.fit(own, rows.nodes)
+    assert voter is not None
+    again = WordVoter.from_arrays(voter.to_arrays())
+    np.testing.assert_array_equal(again.margins(own), voter.margins(own))
+    np.testing.assert_array_equal(again.nodes, voter.nodes)
 
 
 @given(arrays(np.float32, 200, elements=st.integers(0, 20).map(float)), st.sets(st.integers(0, 199), min_size=1, max_size=30))

@@ -1,0 +1,99 @@
+"""The walk down the tree as a view: which branch a text belongs to, by machines that learn from the taxonomy's own texts.
+
+The same machines as among voters (`branch_voter`), before anyone has corrected anything. Where the encoder reads none of a
+taxonomy's languages there is no such view: it won on one such set and lost on another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from taxomind_assets.classification.added_views import Block, KnownBlocks
+from taxomind_assets.classification.branch_voter import BRANCHES, BranchVoter, relative
+from taxomind_assets.classification.fusion import FusionWeights
+from taxomind_assets.classification.linear_machines import few_passes
+from taxomind_assets.classification.voter_features import VoterFeatures
+from taxomind_assets.views.lexical import CountedTexts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from taxomind_assets.classification.queries import Query
+    from taxomind_assets.taxonomy.tree import Taxonomy
+    from taxomind_assets.views.index import NodeIndex
+
+
+@dataclass(frozen=True)
+class BranchView:
+    """An added view (`added_views.AddedView`).
+
+    Attributes:
+        features: how the machines see texts.
+        voter: the machines.
+        leaves: int64[l], positions of the leaves.
+    """
+
+    features: VoterFeatures
+    voter: BranchVoter
+    leaves: NDArray[np.int64]
+
+    weights = FusionWeights(untrusted={BRANCHES: 1.0}, trusted={BRANCHES: 2.0})
+    agreement = {BRANCHES: 1.0}  # noqa: RUF012 (a constant of the protocol, no field)
+    bounds = MappingProxyType[str, tuple[float, float]]({})
+
+    @classmethod
+    def of(cls, index: NodeIndex) -> BranchView | None:
+        """Trained on the texts of an index; None where it has no branches, or no language that the encoder reads."""
+        rows = index.rows_of("label", "definition", "example")
+        if not (index.trusted_languages and BranchVoter.has_work(index.tree)):
+            return None
+        texts, vectors = [index.texts[row].text for row in rows.tolist()], index.vectors[rows]
+        features = VoterFeatures.of(texts, vectors)
+        with few_passes():
+            voter = BranchVoter.fit(features(CountedTexts(texts), vectors), index.owners[rows].astype(np.int64), index.tree)
+        return cls(features, voter, np.flatnonzero(index.tree.is_leaf)) if voter else None
+
+    def blocks(self, query: Query, known: KnownBlocks) -> Mapping[str, Block]:
+        """See `added_views.AddedView.blocks`. Vectors of texts that the encoder does not read say nothing, and are not read."""
+        vectors = np.where(query.trusted[:, None] > 0, query.vectors, np.float32(0))
+        found = self.voter.features(self.features(query.texts, vectors))
+        return {BRANCHES: Block(relative(found, known.total, self.leaves))}
+
+    def grown(self, tree: Taxonomy, origin: NDArray[np.int64]) -> BranchView:
+        """The same view of a tree with further nodes.
+
+        Args:
+            tree: n' nodes.
+            origin: int64[n'], position in the former tree of the node whose walk each has; -1 = the walk of no node.
+        """
+        nearest = np.append(self.voter.nearest, -1)[origin]
+        return BranchView(self.features, replace(self.voter, nearest=nearest), np.flatnonzero(tree.is_leaf))
+
+    @cached_property
+    def version(self) -> str:
+        """12 hex digits over all numbers."""
+        digest = hashlib.sha256()
+        for name, values in self.to_arrays().items():
+            digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()[:12]
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """The numbers by name."""
+        return self.features.to_arrays() | self.voter.to_arrays() | {"leaves": self.leaves}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> BranchView:
+        """The inverse of `to_arrays`."""
+        return cls(VoterFeatures.from_arrays(arrays), BranchVoter.from_arrays(arrays), np.asarray(arrays["leaves"]))
+
+
+def branched_index(index: NodeIndex) -> NodeIndex:
+    """The index with the view that its texts make."""
+    return replace(index, branches=BranchView.of(index))
