@@ -41,22 +41,28 @@ class Block:
     """One feature of a query.
 
     Attributes:
-        values: float32[n, b] for all nodes, or float32[g, b] for `nodes`; other nodes have 0.
+        values: float32[n, b] for all nodes; or float32[g, b] for `nodes`, and other nodes have 0; or float32[g, b] for `rows`.
         nodes: int64[g], different positions; None = all nodes in order.
+        rows: int64[n], the row of `values` that each node has, where many have the same; None = see `nodes`.
     """
 
     values: NDArray[np.float32]
     nodes: NDArray[np.int64] | None = None
+    rows: NDArray[np.int64] | None = None
 
     def add_to(self, total: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
         """Add the feature times `weights` float32[b] to `total` float32[n, b]."""
-        if self.nodes is None:
-            total += self.values * weights
-        else:
+        if self.rows is not None:
+            total += (self.values * weights)[self.rows]
+        elif self.nodes is not None:
             total[self.nodes] += self.values * weights
+        else:
+            total += self.values * weights
 
     def dense(self, n: int) -> NDArray[np.float32]:
         """The feature of all n nodes, float32[n, b]."""
+        if self.rows is not None:
+            return self.values[self.rows]
         if self.nodes is None:
             return self.values
         whole = np.zeros((n, self.values.shape[1]), np.float32)

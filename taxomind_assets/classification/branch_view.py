@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from taxomind_assets.classification.added_views import Block, KnownBlocks
-from taxomind_assets.classification.branch_voter import BRANCHES, BranchVoter, relative
+from taxomind_assets.classification.branch_voter import BRANCHES, BranchVoter
 from taxomind_assets.classification.fusion import FusionWeights
 from taxomind_assets.classification.linear_machines import few_passes
 from taxomind_assets.classification.voter_features import VoterFeatures
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from taxomind_assets.classification.queries import Query
-    from taxomind_assets.taxonomy.tree import Taxonomy
     from taxomind_assets.views.index import NodeIndex
 
 
@@ -37,12 +36,10 @@ class BranchView:
     Attributes:
         features: how the machines see texts.
         voter: the machines.
-        leaves: int64[l], positions of the leaves.
     """
 
     features: VoterFeatures
     voter: BranchVoter
-    leaves: NDArray[np.int64]
 
     weights = FusionWeights(untrusted={BRANCHES: 1.0}, trusted={BRANCHES: 2.0})
     agreement = {BRANCHES: 1.0}  # noqa: RUF012 (a constant of the protocol, no field)
@@ -58,23 +55,20 @@ class BranchView:
         features = VoterFeatures.of(texts, vectors)
         with few_passes():
             voter = BranchVoter.fit(features(CountedTexts(texts), vectors), index.owners[rows].astype(np.int64), index.tree)
-        return cls(features, voter, np.flatnonzero(index.tree.is_leaf)) if voter else None
+        return cls(features, voter) if voter else None
 
     def blocks(self, query: Query, known: KnownBlocks) -> Mapping[str, Block]:
         """See `added_views.AddedView.blocks`. Vectors of texts that the encoder does not read say nothing, and are not read."""
         vectors = np.where(query.trusted[:, None] > 0, query.vectors, np.float32(0))
-        found = self.voter.features(self.features(query.texts, vectors))
-        return {BRANCHES: Block(relative(found, known.total, self.leaves))}
+        return {BRANCHES: self.voter.block(self.features(query.texts, vectors))}
 
-    def grown(self, tree: Taxonomy, origin: NDArray[np.int64]) -> BranchView:
+    def grown(self, origin: NDArray[np.int64]) -> BranchView:
         """The same view of a tree with further nodes.
 
         Args:
-            tree: n' nodes.
-            origin: int64[n'], position in the former tree of the node whose walk each has; -1 = the walk of no node.
+            origin: int64[n'], for each node of that tree the position here of the node whose walk it has; -1 = none.
         """
-        nearest = np.append(self.voter.nearest, -1)[origin]
-        return BranchView(self.features, replace(self.voter, nearest=nearest), np.flatnonzero(tree.is_leaf))
+        return BranchView(self.features, replace(self.voter, nearest=np.append(self.voter.nearest, -1)[origin]))
 
     @cached_property
     def version(self) -> str:
@@ -86,12 +80,12 @@ class BranchView:
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """The numbers by name."""
-        return self.features.to_arrays() | self.voter.to_arrays() | {"leaves": self.leaves}
+        return self.features.to_arrays() | self.voter.to_arrays()
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> BranchView:
         """The inverse of `to_arrays`."""
-        return cls(VoterFeatures.from_arrays(arrays), BranchVoter.from_arrays(arrays), np.asarray(arrays["leaves"]))
+        return cls(VoterFeatures.from_arrays(arrays), BranchVoter.from_arrays(arrays))
 
 
 def branched_index(index: NodeIndex) -> NodeIndex:

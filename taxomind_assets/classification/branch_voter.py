@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy import sparse
 
+from taxomind_assets.classification.added_views import Block
 from taxomind_assets.classification.linear_machines import LinearMachines, train
 from taxomind_assets.taxonomy.tree import ROOT
 
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 BRANCHES: Final = "branches"
 #: Nats of one unit of margin.
 _SLOPE: Final = 3.0
-#: Nats below which a branch is as unlikely as can be; the feature is 1 for a certain branch, and 0 there.
+#: Nats below which a branch is as unlikely as can be; the feature falls by 1 from a certain branch to there.
 _DEEPEST: Final = 8.0
+#: Numbers that the machines of one parent look at in a pass, which takes about a minute; no public taxonomy has half of it.
+_MOST_COST: Final = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class BranchVoter:
         paths, data = tree.paths, described.stacked
         trained, branches, ends = [], [], []
         for rows, level in _families(tree, owners):
+            rows = _afforded(rows, data, tree.children_of(int(tree.parents[paths[owners[rows[0]], level]])).size)
             sisters, sides = np.unique(paths[owners[rows], level], return_inverse=True)
             if sisters.size < 2:
                 continue
@@ -73,16 +78,31 @@ class BranchVoter:
         machines = LinearMachines.stacked(trained, described.words.shape[1])
         return cls(machines, np.cumsum(ends), *_walks(tree, np.concatenate(branches)))
 
-    def features(self, texts: Described) -> NDArray[np.float32]:
-        """How likely the walk to each node is, float32[n, b]: 1 = certain, 0 = a chance of e^-8 or less."""
-        chances = self.machines.margins(texts) * np.float32(_SLOPE)
-        for start, end in zip([0, *self.ends[:-1].tolist()], self.ends.tolist(), strict=True):
-            own = chances[start:end]
-            own -= own.max(axis=0)
-            own -= np.log(np.exp(own).sum(axis=0))
-        found = np.maximum(1 + (self.walks @ chances) / np.float32(_DEEPEST), 0)
+    def block(self, texts: Described) -> Block:
+        """The feature of all nodes: how much likelier the walk to each is than walks of the text are on average, -1 to 1.
+
+        A walk leads somewhere for texts that belong nowhere, too: it says where a text belongs, not whether. So what counts is
+        its lead over the average, not how sure it is.
+        """
+        chances = self._chances(texts)
+        found = np.maximum(1 + chances / np.float32(_DEEPEST), 0)
+        found -= np.einsum("gb,gb->b", np.exp(chances[self._last]), found[self._last])
         # The last row is that of nodes above which nothing is decided (-1).
-        return np.concatenate((found, np.ones((1, found.shape[1]), np.float32)))[self.nearest]
+        return Block(np.concatenate((found, np.zeros((1, found.shape[1]), np.float32))), rows=self.nearest)
+
+    def _chances(self, texts: Described) -> NDArray[np.float32]:
+        """Log chance of the walk to each branch, float32[g, b]."""
+        own = self.machines.margins(texts) * np.float32(_SLOPE)
+        starts, sizes = np.append(0, self.ends[:-1]), np.diff(self.ends, prepend=0)
+        own -= np.repeat(np.maximum.reduceat(own, starts, axis=0), sizes, axis=0)
+        own -= np.repeat(np.log(np.add.reduceat(np.exp(own), starts, axis=0)), sizes, axis=0)
+        return np.asarray(self.walks @ own, np.float32)
+
+    @cached_property
+    def _last(self) -> NDArray[np.int64]:
+        """Branches under which no machine decides anything: each walk ends at one of them."""
+        passed = np.asarray((self.walks - sparse.eye_array(self.ends[-1])).sum(axis=0)).ravel()
+        return np.flatnonzero(passed == 0)
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """The numbers by name."""
@@ -104,24 +124,6 @@ class BranchVoter:
         return cls(machines, np.asarray(arrays["ends"]), walks, np.asarray(arrays["nearest"]))
 
 
-def relative(found: NDArray[np.float32], total: NDArray[np.float32], leaves: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Features float32[n, b] less their mean over what other views take for likely.
-
-    A walk leads somewhere for texts that belong nowhere, too: it says where a text belongs, not whether. Without its mean it
-    leaves the energy as it was, to first order.
-
-    Args:
-        found: what `BranchVoter.features` gave.
-        total: float32[n, b], logits of other views.
-        leaves: int64[l], positions of the leaves.
-    """
-    likely = total[leaves]
-    likely -= likely.max(axis=0)
-    np.exp(likely, out=likely)
-    mean = np.einsum("lb,lb->b", likely, found[leaves]) / likely.sum(axis=0)
-    return np.asarray(found - mean, np.float32)
-
-
 def _families(tree: Taxonomy, owners: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], int]]:
     """For each parent of which a child has children: the rows below its children, and the level of these (0 = top)."""
     divided = np.zeros(len(tree) + 1, np.bool_)  # the last is ROOT (-1)
@@ -133,6 +135,12 @@ def _families(tree: Taxonomy, owners: NDArray[np.int64]) -> Iterator[tuple[NDArr
         for family in np.split(order, np.flatnonzero(np.diff(parents[order])) + 1):
             if family.size:
                 yield family, level
+
+
+def _afforded(rows: NDArray[np.int64], data: sparse.csr_matrix, sisters: int) -> NDArray[np.int64]:
+    """The rows, or as many of them, evenly spread, as the machines of so many sisters can look at."""
+    most = max(1, _MOST_COST * len(data.indptr) // (max(data.nnz, 1) * sisters))
+    return rows if rows.size <= most else rows[np.linspace(0, rows.size - 1, most).astype(np.int64)]
 
 
 def _walks(tree: Taxonomy, branches: NDArray[np.int64]) -> tuple[sparse.csr_array, NDArray[np.int64]]:

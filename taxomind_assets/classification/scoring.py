@@ -147,11 +147,15 @@ class Scorer:
         sums: dict[int, Block] = {}
         for name, block in blocks.items():
             weight = self.weights.of(name, query.trusted)
-            if weight.any():
-                part, known = block.values * weight, sums.get(id(block.nodes))
-                sums[id(block.nodes)] = Block(part if known is None else known.values + part, block.nodes)
+            if not weight.any():
+                continue
+            if block.nodes is None:
+                block.add_to(total, weight)
+                continue
+            part, known = block.values * weight, sums.get(id(block.nodes))
+            sums[id(block.nodes)] = Block(part if known is None else known.values + part, block.nodes)
         for block in sums.values():
-            total[slice(None) if block.nodes is None else block.nodes] += block.values
+            total[block.nodes] += block.values
 
     def familiarity(self, query: Query) -> NDArray[np.float32]:
         """The part of the logits that is the same for all nodes, float32[b]: it changes the energy of a text, no more."""

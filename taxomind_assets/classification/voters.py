@@ -20,7 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from taxomind_assets.classification.added_views import Block, KnownBlocks
-from taxomind_assets.classification.branch_voter import BRANCHES, BranchVoter, relative
+from taxomind_assets.classification.branch_voter import BRANCHES, BranchVoter
 from taxomind_assets.classification.fusion import FusionWeights
 from taxomind_assets.classification.voter_features import VoterFeatures
 from taxomind_assets.classification.word_voter import WordVoter
@@ -113,7 +113,6 @@ class Voters:
         branches: the machines of branches; None when the tree has none.
         vectors: the discriminant.
         counted: nodes with corrections, int64[g], and `counts` float32[g] of each.
-        leaves: int64[l], positions of the leaves.
     """
 
     features: VoterFeatures
@@ -122,7 +121,6 @@ class Voters:
     vectors: VectorVoter
     counted: NDArray[np.int64]
     counts: NDArray[np.float32]
-    leaves: NDArray[np.int64]
 
     weights = WEIGHTS
     agreement = {WORDS: 2.0, BRANCHES: 1.0, VECTORS: 0.0, PRIOR: 0.0}  # noqa: RUF012 (a constant of the protocol, no field)
@@ -141,7 +139,6 @@ class Voters:
             VectorVoter.fit(rows),
             counted,
             counts.astype(np.float32),
-            np.flatnonzero(tree.is_leaf),
         )
 
     def blocks(self, query: Query, known: KnownBlocks) -> Mapping[str, Block]:
@@ -153,7 +150,7 @@ class Voters:
             if self.words:
                 found[WORDS] = Block(np.maximum(self.words.margins(described) + 1, 0), self.words.nodes)
             if self.branches:
-                found[BRANCHES] = Block(relative(self.branches.features(described), known.total, self.leaves))
+                found[BRANCHES] = self.branches.block(described)
         return found
 
     @cached_property
@@ -172,7 +169,6 @@ class Voters:
             "nodes": self.vectors.nodes,
             "counted": self.counted,
             "counts": self.counts,
-            "leaves": self.leaves,
         }
         parts = {"features": self.features, "words": self.words, "branches": self.branches}
         for part, own in parts.items():
@@ -190,7 +186,6 @@ class Voters:
             VectorVoter(*(np.asarray(arrays[name]) for name in ("weights", "offsets", "nodes"))),
             np.asarray(arrays["counted"]),
             np.asarray(arrays["counts"]),
-            np.asarray(arrays["leaves"]),
         )
 
 

@@ -204,5 +204,5 @@ def index_with_node(index: NodeIndex, embedder: Embedder, node: NewNode) -> Node
         version=_TRIAL_VERSION,
         texts=tuple(texts[row] for row in order),
         vectors=vectors[order],
-        branches=index.branches.grown(tree, np.array(origin)) if index.branches else None,
+        branches=index.branches.grown(np.array(origin)) if index.branches else None,
     )

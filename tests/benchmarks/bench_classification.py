@@ -6,6 +6,7 @@ import argparse
 
 import numpy as np
 
+from taxomind_assets.classification.branch_view import branched_index
 from taxomind_assets.classification.classifier import Classifier
 from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
 from taxomind_assets.views.index import NodeIndex, unit_rows
@@ -71,7 +72,7 @@ def routing_alone(count: int, repeats: int, dimensions: int = 384) -> list[str]:
     random = np.random.default_rng(1)
     texts = node_texts(tree)["label"]
     vectors = unit_rows(random.normal(size=(len(texts), dimensions)).astype(np.float32))
-    index = NodeIndex(tree, "0" * 12, {}, tuple(texts), vectors, {"en": 1.0}, frozenset({"en"}))
+    index = branched_index(NodeIndex(tree, "0" * 12, {}, tuple(texts), vectors, {"en": 1.0}, frozenset({"en"})))
     classifier = Classifier(index, load_embedder(settings.embedding, settings.data), settings)
     picked = random.integers(0, len(texts), count)
     queries = [f"{texts[i].text} {place}" for place, i in enumerate(picked)]

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from taxomind_assets.classification.branch_voter import BranchVoter, relative
+from taxomind_assets.classification.branch_voter import BranchVoter
 from taxomind_assets.classification.voter_features import Described, VoterFeatures
 from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
 from taxomind_assets.views.index import unit_rows
@@ -41,6 +39,11 @@ def described(texts: list[str], known: VoterFeatures | None = None) -> tuple[Vot
     return features, features(CountedTexts(texts), vectors)
 
 
+def features_of(voter: BranchVoter, texts: Described) -> np.ndarray:
+    """float32[n, b]."""
+    return voter.block(texts).dense(voter.nearest.size)
+
+
 def rows(tree: Taxonomy, each: int = 12) -> tuple[list[str], np.ndarray]:
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(words.split(), 2)) for words in LEAVES.values() for _ in range(each)]
@@ -67,8 +70,8 @@ def test_only_branches_have_machines(trained: tuple[VoterFeatures, BranchVoter],
 
 def test_a_text_walks_to_its_branch(trained: tuple[VoterFeatures, BranchVoter], tree: Taxonomy) -> None:
     features, voter = trained
-    found = voter.features(
-        described(["cherry and pear", "hand saw", "a bakery with tart", "motor of a machine", "flute"], features)[1]
+    found = features_of(
+        voter, described(["cherry and pear", "hand saw", "a bakery with tart", "motor of a machine", "flute"], features)[1]
     )
     for column, code in enumerate(["11", "21", "12", "22", "3"]):
         own = np.where(tree.is_leaf, found[:, column], -1)
@@ -78,18 +81,32 @@ def test_a_text_walks_to_its_branch(trained: tuple[VoterFeatures, BranchVoter], 
 
 def test_a_walk_is_never_likelier_than_its_beginning(trained: tuple[VoterFeatures, BranchVoter], tree: Taxonomy) -> None:
     features, voter = trained
-    found = voter.features(described(["apple", "motor", "music of a hand saw", "nothing known"], features)[1])
-    assert (found <= 1 + 1e-6).all()
-    assert (found >= 0).all()
+    found = features_of(voter, described(["apple", "motor", "music of a hand saw", "nothing known"], features)[1])
     below = np.flatnonzero(tree.parents >= 0)
     assert (found[below] <= found[tree.parents[below]] + 1e-6).all()
+    assert (found.max(axis=0) - found.min(axis=0) <= 1 + 1e-6).all()
 
 
-def test_chances_of_sisters_add_up_to_one(trained: tuple[VoterFeatures, BranchVoter], tree: Taxonomy) -> None:
+def test_chances_of_all_walks_add_up_to_one(trained: tuple[VoterFeatures, BranchVoter], tree: Taxonomy) -> None:
     features, voter = trained
-    found = voter.features(described(["hand tool", "roll"], features)[1])
-    tops = [tree.position[code] for code in "123"]
-    np.testing.assert_allclose(np.exp(8 * (found[tops] - 1)).sum(axis=0), 1, atol=0.01)
+    texts = described(["hand tool", "roll", "violin"], features)[1]
+    chances = np.exp(voter._chances(texts))
+    np.testing.assert_allclose(chances[voter.ends[0] - 3 : voter.ends[0]].sum(axis=0), 1, atol=1e-4)
+    ends = {int(voter.nearest[leaf]) for leaf in np.flatnonzero(tree.is_leaf)}
+    np.testing.assert_allclose(chances[sorted(ends)].sum(axis=0), 1, atol=1e-4)
+    # So a text's walks have a mean of nothing, however sure it is of them.
+    mean = (chances[sorted(ends)] * voter.block(texts).values[sorted(ends)]).sum(axis=0)
+    np.testing.assert_allclose(mean, 0, atol=1e-4)
+
+
+def test_what_is_said_of_a_text_depends_on_no_other_text(trained: tuple[VoterFeatures, BranchVoter]) -> None:
+    features, voter = trained
+    vectors = np.zeros((3, 40), np.float32)
+    texts = ["apple", "motor", "music of a hand saw"]
+    together = features_of(voter, features(CountedTexts(texts), vectors))
+    for column, text in enumerate(texts):
+        alone = features_of(voter, features(CountedTexts([text]), vectors[:1]))
+        np.testing.assert_array_equal(alone[:, 0], together[:, column])
 
 
 def test_a_flat_tree_and_a_single_branch_have_none() -> None:
@@ -107,31 +124,11 @@ def test_a_branch_without_texts_has_the_walk_of_its_parent(tree: Taxonomy) -> No
     voter = BranchVoter.fit(own, owners[kept], tree)
     assert voter is not None
     assert voter.nearest[tree.position["221"]] == voter.nearest[tree.position["2"]]
-    assert np.isfinite(voter.features(described(["motor"], features)[1])).all()
+    assert np.isfinite(features_of(voter, described(["motor"], features)[1])).all()
 
 
 def test_what_is_stored_answers_alike(trained: tuple[VoterFeatures, BranchVoter]) -> None:
     features, voter = trained
     again = BranchVoter.from_arrays(voter.to_arrays())
     own = described(["apple", "hammer"], features)[1]
-    np.testing.assert_array_equal(again.features(own), voter.features(own))
-
-
-@given(st.integers(0, 1_000), st.floats(0, 5))
-def test_relative_features_move_no_answer_and_hardly_the_energy(seed: int, weight: float) -> None:
-    rng = np.random.default_rng(seed)
-    total = rng.normal(0, 3, (12, 4)).astype(np.float32)
-    found = rng.uniform(0, 1, (12, 4)).astype(np.float32)
-    leaves = np.arange(3, 12)
-    given_total = total.copy()
-    own = relative(found, total, leaves)
-    np.testing.assert_array_equal(total, given_total)
-    np.testing.assert_allclose(own - own[0], found - found[0], atol=1e-5)
-
-    def energy(logits: np.ndarray) -> np.ndarray:
-        return np.log(np.exp(logits[leaves]).sum(axis=0))
-
-    # Never less (Jensen, 1906), and at most an eighth of the squared range more (Hoeffding, 1963).
-    change = energy(total + weight * own) - energy(total)
-    assert (change >= -1e-4).all()
-    assert (change <= weight**2 / 8 + 1e-3).all()
+    np.testing.assert_array_equal(features_of(again, own), features_of(voter, own))

@@ -191,6 +191,7 @@ def test_voters_survive_their_arrays(fitted: Fitted, taught: Classifier) -> None
     for name, block in before.items():
         np.testing.assert_array_equal(block.values, after[name].values)
         np.testing.assert_array_equal(block.nodes, after[name].nodes)
+        np.testing.assert_array_equal(block.rows, after[name].rows)
 
 
 def test_what_is_fitted_is_kept_for_its_index(tmp_path: object, taught: Classifier, fitted: Fitted) -> None:
