@@ -53,7 +53,7 @@ class Block:
     def add_to(self, total: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
         """Add the feature times `weights` float32[b] to `total` float32[n, b]."""
         if self.rows is not None:
-            total += (self.values * weights)[self.rows]
+            total += (self.values * weights).take(self.rows, axis=0)
         elif self.nodes is not None:
             total[self.nodes] += self.values * weights
         else:
@@ -62,7 +62,7 @@ class Block:
     def dense(self, n: int) -> NDArray[np.float32]:
         """The feature of all n nodes, float32[n, b]."""
         if self.rows is not None:
-            return self.values[self.rows]
+            return self.values.take(self.rows, axis=0)
         if self.nodes is None:
             return self.values
         whole = np.zeros((n, self.values.shape[1]), np.float32)
