@@ -32,6 +32,9 @@ BRANCHES: Final = "branches"
 _SLOPE: Final = 3.0
 #: Nats below which a branch is as unlikely as can be; the feature falls by 1 from a certain branch to there.
 _DEEPEST: Final = 8.0
+#: Branches that are told apart, from the top level down: further down they have hardly a text but their label, and every text
+#: that is answered asks all machines.
+_MOST_BRANCHES: Final = 2_000
 #: Numbers that the machines of one parent look at in a pass, which takes about a minute; no public taxonomy has half of it.
 _MOST_COST: Final = 500_000_000
 
@@ -125,12 +128,19 @@ class BranchVoter:
 
 
 def _families(tree: Taxonomy, owners: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], int]]:
-    """For each parent of which a child has children: the rows below its children, and the level of these (0 = top)."""
+    """For each parent of which a child has children: the rows below its children, and the level of these (0 = top).
+
+    Level by level, as long as the branches are not too many.
+    """
+    told = 0
     divided = np.zeros(len(tree) + 1, np.bool_)  # the last is ROOT (-1)
     divided[tree.parents[~tree.is_leaf]] = True
     for level in range(tree.depth):
         parents = tree.paths[owners, level - 1] if level else np.full(owners.size, ROOT)
         rows = np.flatnonzero((tree.paths[owners, level] != ROOT) & divided[parents])
+        told += np.unique(tree.paths[owners[rows], level]).size
+        if told > _MOST_BRANCHES:
+            return
         order = rows[np.argsort(parents[rows], kind="stable")]
         for family in np.split(order, np.flatnonzero(np.diff(parents[order])) + 1):
             if family.size:

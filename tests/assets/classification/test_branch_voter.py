@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import sparse
 
+from taxomind_assets.classification import branch_voter
 from taxomind_assets.classification.branch_voter import BranchVoter
+from taxomind_assets.classification.linear_machines import train
 from taxomind_assets.classification.voter_features import Described, VoterFeatures
 from taxomind_assets.taxonomy.tree import Node, NodeText, Taxonomy
 from taxomind_assets.views.index import unit_rows
@@ -125,6 +128,33 @@ def test_a_branch_without_texts_has_the_walk_of_its_parent(tree: Taxonomy) -> No
     assert voter is not None
     assert voter.nearest[tree.position["221"]] == voter.nearest[tree.position["2"]]
     assert np.isfinite(features_of(voter, described(["motor"], features)[1])).all()
+
+
+def test_a_huge_tree_is_told_apart_down_to_some_level(tree: Taxonomy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(branch_voter, "_MOST_BRANCHES", 6)
+    texts, owners = rows(tree)
+    voter = BranchVoter.fit(described(texts)[1], owners, tree)
+    assert voter is not None
+    assert voter.ends.tolist() == [3]
+    assert voter.nearest[tree.position["111"]] == voter.nearest[tree.position["1"]]
+
+
+def test_what_machines_may_look_at_bounds_the_rows(tree: Taxonomy, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, owners = rows(tree)
+    features, own = described(texts)
+    monkeypatch.setattr(branch_voter, "_MOST_COST", own.stacked.nnz)  # a third of the rows for three branches
+    seen: list[int] = []
+
+    def noted(data: sparse.csr_matrix, sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        seen.append(sides.size)
+        return train(data, sides)
+
+    monkeypatch.setattr(branch_voter, "train", noted)
+    voter = BranchVoter.fit(own, owners, tree)
+    assert voter is not None
+    assert seen[0] == pytest.approx(len(texts) / 3, abs=1)
+    best = features_of(voter, described(["music of a violin"], features)[1])[:, 0].argmax()
+    assert tree.codes[best] == "3"
 
 
 def test_what_is_stored_answers_alike(trained: tuple[VoterFeatures, BranchVoter]) -> None:
