@@ -35,7 +35,7 @@ _DEEPEST: Final = 8.0
 #: Branches that are told apart, from the top level down: further down they have hardly a text but their label, and every text
 #: that is answered asks all machines.
 _MOST_BRANCHES: Final = 2_000
-#: Numbers that the machines of one parent look at in a pass, which takes about a minute; no public taxonomy has half of it.
+#: Numbers that the machines of one parent look at in a pass, which takes about a minute; no benchmark set has a third of it.
 _MOST_COST: Final = 500_000_000
 
 
