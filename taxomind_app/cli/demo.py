@@ -20,7 +20,7 @@ taxomind demo --data /tmp/trial
 """
 _PER_LANGUAGE: Final = 3
 _FIGURES: Final = ("exact", "safe", "kept_accuracy", "abstained", "leaf_accuracy", "recall_5", "hF1")
-_TEXT: Final = "veterinary nurse in a small animal clinic"
+_TEXT: Final = "teaches piano to children at home"
 _SQL: Final = "SELECT level, count(*) AS answers FROM classification.results GROUP BY level ORDER BY level"
 
 
