@@ -22,6 +22,7 @@ text of the query.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,7 +44,8 @@ class Block:
     Attributes:
         values: float32[n, b] for all nodes; or float32[g, b] for `nodes`, and other nodes have 0; or float32[g, b] for `rows`.
         nodes: int64[g], different positions; None = all nodes in order.
-        rows: int64[n], the row of `values` that each node has, where many have the same; None = see `nodes`.
+        rows: int64[n], the row of `values` that each node has, where many have the same; None = see `nodes`, with which it
+            never stands together.
     """
 
     values: NDArray[np.float32]
@@ -68,6 +70,14 @@ class Block:
         whole = np.zeros((n, self.values.shape[1]), np.float32)
         whole[self.nodes] = self.values
         return whole
+
+
+def version_of(arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    """12 hex digits over numbers by name: the version of a view that is made of them."""
+    digest = hashlib.sha256()
+    for name, values in arrays.items():
+        digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:12]
 
 
 class KnownBlocks:

@@ -6,7 +6,6 @@ taxonomy's languages there is no such view: it won on one such set and lost on a
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from taxomind_assets.classification.added_views import Block, KnownBlocks
+from taxomind_assets.classification.added_views import Block, KnownBlocks, version_of
 from taxomind_assets.classification.branch_voter import BRANCHES, BranchVoter
 from taxomind_assets.classification.fusion import FusionWeights
 from taxomind_assets.classification.linear_machines import few_passes
@@ -48,13 +47,13 @@ class BranchView:
     @classmethod
     def of(cls, index: NodeIndex) -> BranchView | None:
         """Trained on the texts of an index; None where it has no branches, or no language that the encoder reads."""
-        rows = index.rows_of("label", "definition", "example")
         if not (index.trusted_languages and BranchVoter.has_work(index.tree)):
             return None
-        texts, vectors = [index.texts[row].text for row in rows.tolist()], index.vectors[rows]
+        rows = index.rows_of("label", "definition", "example")
+        texts, vectors = CountedTexts([index.texts[row].text for row in rows.tolist()]), index.vectors[rows]
         features = VoterFeatures.of(texts, vectors)
         with few_passes():
-            voter = BranchVoter.fit(features(CountedTexts(texts), vectors), index.owners[rows].astype(np.int64), index.tree)
+            voter = BranchVoter.fit(features(texts, vectors), index.owners[rows].astype(np.int64), index.tree)
         return cls(features, voter) if voter else None
 
     def blocks(self, query: Query, known: KnownBlocks) -> Mapping[str, Block]:
@@ -73,10 +72,7 @@ class BranchView:
     @cached_property
     def version(self) -> str:
         """12 hex digits over all numbers."""
-        digest = hashlib.sha256()
-        for name, values in self.to_arrays().items():
-            digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
-        return digest.hexdigest()[:12]
+        return version_of(self.to_arrays())
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """The numbers by name."""

@@ -112,7 +112,7 @@ def own_temperature(
     """Temperature under which held-out examples in `languages` are most likely, with 1 as prior.
 
     A small taxonomy has few leaves, so several of their examples are held out, one after the other. What adapts the encoder
-    must not have seen them either.
+    and what tells the branches apart must not have seen them either.
 
     Args:
         embed: the encoder, not adapted to the index.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -35,7 +35,7 @@ class Described:
 
     @cached_property
     def stacked(self) -> sparse.csr_matrix:
-        """Both side by side, float64 sparse [b, v + k], with the 32-bit places that the library wants."""
+        """Both side by side, float32 sparse [b, v + k], with the 32-bit places that the library wants."""
         return sparse.csr_matrix(sparse.hstack((self.words, sparse.csr_array(self.principal)), format="csr"))
 
 
@@ -54,12 +54,12 @@ class VoterFeatures:
     directions: NDArray[np.float32]
 
     @classmethod
-    def of(cls, texts: Sequence[str], vectors: NDArray[np.float32]) -> VoterFeatures:
+    def of(cls, texts: CountedTexts, vectors: NDArray[np.float32]) -> VoterFeatures:
         """Columns of all n-grams of the texts, and the directions in which the vectors float32[r, d] differ most.
 
         n-grams of single rows are among them: without them the machines were 1 to 2 points worse on five sets of six.
         """
-        frequency = np.bincount(_counts(CountedTexts(texts)).indices, minlength=2 * _BUCKETS)
+        frequency = np.bincount(_counts(texts).indices, minlength=2 * _BUCKETS)
         known = np.flatnonzero(frequency)
         idf = np.log((1 + len(texts)) / (1 + frequency[known])) + 1
         return cls(known.astype(np.int32), idf.astype(np.float32), _principal(vectors))

@@ -9,7 +9,6 @@ few).
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import sparse
 
-from taxomind_assets.classification.added_views import Block, KnownBlocks
+from taxomind_assets.classification.added_views import Block, KnownBlocks, version_of
 from taxomind_assets.classification.branch_voter import BRANCHES, BranchVoter
 from taxomind_assets.classification.fusion import FusionWeights
 from taxomind_assets.classification.voter_features import VoterFeatures
@@ -130,8 +129,9 @@ class Voters:
     def fit(cls, rows: TrainingRows, tree: Taxonomy, *, words: bool) -> Voters:
         """Train on rows; `words` = also the machines of nodes, which take most of the time."""
         counted, counts = np.unique(rows.nodes[rows.corrected], return_counts=True)
-        features = VoterFeatures.of(rows.texts, rows.vectors)
-        described = features(CountedTexts(rows.texts), rows.vectors)
+        texts = CountedTexts(rows.texts)
+        features = VoterFeatures.of(texts, rows.vectors)
+        described = features(texts, rows.vectors)
         return cls(
             features,
             WordVoter.fit(described, rows.nodes) if words else None,
@@ -156,10 +156,7 @@ class Voters:
     @cached_property
     def version(self) -> str:
         """12 hex digits over all numbers."""
-        digest = hashlib.sha256()
-        for name, values in self.to_arrays().items():
-            digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
-        return digest.hexdigest()[:12]
+        return version_of(self.to_arrays())
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """The numbers by name."""

@@ -38,7 +38,7 @@ def tree() -> Taxonomy:
 
 def described(texts: list[str], known: VoterFeatures | None = None) -> tuple[VoterFeatures, Described]:
     vectors = unit_rows(np.random.default_rng(len(texts)).normal(size=(len(texts), 40)).astype(np.float32)) / 100
-    features = known or VoterFeatures.of(texts, vectors)
+    features = known or VoterFeatures.of(CountedTexts(texts), vectors)
     return features, features(CountedTexts(texts), vectors)
 
 

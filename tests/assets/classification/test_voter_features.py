@@ -11,7 +11,7 @@ TEXTS = ["baker of bread", "bread and cakes", "driver of a truck", "truck and bu
 
 def features(width: int = 120) -> tuple[VoterFeatures, np.ndarray]:
     vectors = unit_rows(np.random.default_rng(1).normal(size=(len(TEXTS), width)).astype(np.float32))
-    return VoterFeatures.of(TEXTS, vectors), vectors
+    return VoterFeatures.of(CountedTexts(TEXTS), vectors), vectors
 
 
 def test_characters_and_words_of_a_text_have_half_of_its_length_each() -> None:

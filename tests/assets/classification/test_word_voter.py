@@ -29,7 +29,7 @@ def rows_of(each: int) -> TrainingRows:
 
 
 def described(rows: TrainingRows) -> tuple[VoterFeatures, Described]:
-    features = VoterFeatures.of(rows.texts, rows.vectors)
+    features = VoterFeatures.of(CountedTexts(rows.texts), rows.vectors)
     return features, features(CountedTexts(rows.texts), rows.vectors)
 
 
