@@ -12,6 +12,7 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Final
 
 from taxomind_resources.faults import Fault
+from taxomind_resources.index_store import INDEX_FORMAT
 
 if TYPE_CHECKING:
     from taxomind_resources.inbox import Inbox
@@ -57,7 +58,7 @@ class NodesState:
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """What `views.node_vectors` was made from. `embedding_digest`: hash of the settings that change vectors."""
+    """What `views.node_vectors` was made from. `embedding_digest`: see the function of this name."""
 
     taxonomy_version: str
     vector_class: str
@@ -114,7 +115,7 @@ class Pending:
 
 
 def embedding_digest(settings: Settings, key: str) -> str:
-    """12 hex digits over the settings that change this taxonomy's index.
+    """12 hex digits over the settings that change this taxonomy's index, and the format of indexes.
 
     Raises:
         Fault: `unknown_setting` or `invalid_setting`.
@@ -122,7 +123,7 @@ def embedding_digest(settings: Settings, key: str) -> str:
     own = settings.for_taxonomy(key)
     values = own.embedding.model_dump(mode="json", include=_VECTOR_SETTINGS)
     # The probabilities of an index are fitted beside the student that scores with it.
-    values |= {"crosslingual": own.scoring.crosslingual, "adapt": own.scoring.adapt}
+    values |= {"crosslingual": own.scoring.crosslingual, "adapt": own.scoring.adapt, "format": INDEX_FORMAT}
     if own.enrichment.enabled or not own.enrichment.apply:
         values["enrichment"] = own.enrichment.model_dump(mode="json", exclude={"concurrency", "max_cost"})
         values["llm"] = own.llm.model if own.enrichment.enabled else ""

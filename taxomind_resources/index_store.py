@@ -29,6 +29,8 @@ from taxomind_resources.files import (
     temporary_path,
 )
 
+#: What is in the folder of a version. Indexes of another format are built again (`taxomind_assets.pending`).
+INDEX_FORMAT: Final = 3
 _POINTER: Final = "current"
 _VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
 

@@ -25,11 +25,11 @@ from taxomind_assets.taxonomy.tree import ROOT, Taxonomy
 from taxomind_assets.views.adaptation import Adaptation
 from taxomind_assets.views.texts import TEXT_POLICY_VERSION, VIEWS, NodeViewText, Role, path_text, whole_text
 from taxomind_resources.faults import Fault
+from taxomind_resources.index_store import INDEX_FORMAT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT_VERSION: Final = 3
 #: Word pieces per word of the labels up to which an encoder's language is trusted.
 TRUSTED_FERTILITY: Final = 1.6
 
@@ -166,7 +166,7 @@ class NodeIndex:
             arrays: dict[str, Any] = self.branches.to_arrays()
             np.savez(folder / "branches.npz", **arrays)
         manifest = {
-            "format": FORMAT_VERSION,
+            "format": INDEX_FORMAT,
             "key": self.tree.key,
             "version": self.version,
             "spec": dict(self.spec),
@@ -189,10 +189,8 @@ class NodeIndex:
 
         try:
             manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-            if manifest["format"] != FORMAT_VERSION:
-                raise Fault(
-                    "index_stale", "The index has another format.", value=manifest["format"], allowed=str(FORMAT_VERSION)
-                )
+            if manifest["format"] != INDEX_FORMAT:
+                raise Fault("index_stale", "The index has another format.", value=manifest["format"], allowed=str(INDEX_FORMAT))
             tree = taxonomy_from_table(pq.ParquetFile(folder / "nodes.parquet").read(), manifest["key"])
             texts = tuple(NodeViewText(**row) for row in pq.ParquetFile(folder / "texts.parquet").read().to_pylist())
             vectors = unit_rows(np.load(folder / "vectors.npy").astype(np.float32))
@@ -255,7 +253,7 @@ def indexed_texts(tree: Taxonomy, texts: Sequence[NodeViewText], trusted: frozen
 def index_version(tree: Taxonomy, spec: Mapping[str, Any], texts: Sequence[NodeViewText]) -> str:
     """12 hex digits over the taxonomy version, the model, the text policy and the texts."""
     digest = hashlib.sha256()
-    head = [FORMAT_VERSION, TEXT_POLICY_VERSION, tree.version, dict(spec)]
+    head = [INDEX_FORMAT, TEXT_POLICY_VERSION, tree.version, dict(spec)]
     digest.update(json.dumps(head, sort_keys=True, ensure_ascii=False).encode())
     for text in texts:
         digest.update(f"{text.code}\x1f{text.view}\x1f{text.language}\x1f{text.text_hash}\x1e".encode())

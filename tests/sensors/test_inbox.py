@@ -10,6 +10,7 @@ import time
 import pytest
 from dagster import DagsterRunStatus
 
+from taxomind_assets import pending
 from taxomind_assets.partitions import KEY_TAG
 from taxomind_sensors.inbox import labelled_inbox, taxonomy_inbox, texts_inbox
 
@@ -60,6 +61,14 @@ def test_another_model_in_the_settings_asks_for_a_build(house):
     house.put("jobs")
     house.build("jobs")
     (house.data / "settings.toml").write_text('[embedding]\nmodel = "multilingual-e5-small"\n')
+    assert len(house.requested(taxonomy_inbox)) == 1
+
+
+def test_an_index_of_another_format_asks_for_a_build(house, monkeypatch):
+    house.put("jobs")
+    house.build("jobs")
+    assert house.requested(taxonomy_inbox) == []
+    monkeypatch.setattr(pending, "INDEX_FORMAT", pending.INDEX_FORMAT + 1)
     assert len(house.requested(taxonomy_inbox)) == 1
 
 

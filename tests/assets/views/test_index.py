@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from taxomind_assets.taxonomy.tree import ROOT, Node, NodeText, Taxonomy
-from taxomind_assets.views.index import FORMAT_VERSION, NodeIndex, index_version, indexed_texts, trusted_languages, unit_rows
+from taxomind_assets.views.index import NodeIndex, index_version, indexed_texts, trusted_languages, unit_rows
 from taxomind_assets.views.texts import VIEWS, NodeViewText, node_texts
 from taxomind_resources.faults import Fault
+from taxomind_resources.index_store import INDEX_FORMAT
 
 Trees = Callable[..., Taxonomy]
 Indexes = Callable[..., NodeIndex]
@@ -38,11 +39,11 @@ def test_a_loaded_index_is_the_saved_one(occupations: NodeIndex, saved: Path) ->
 
 def test_an_index_of_another_format_is_stale(saved: Path) -> None:
     manifest = json.loads((saved / "manifest.json").read_text())
-    (saved / "manifest.json").write_text(json.dumps(manifest | {"format": FORMAT_VERSION + 1}))
+    (saved / "manifest.json").write_text(json.dumps(manifest | {"format": INDEX_FORMAT + 1}))
     with pytest.raises(Fault) as fault:
         NodeIndex.load(saved)
     assert fault.value.code == "index_stale"
-    assert str(FORMAT_VERSION) in fault.value.render()
+    assert str(INDEX_FORMAT) in fault.value.render()
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "nodes.parquet", "texts.parquet", "vectors.npy"])
